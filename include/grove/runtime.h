@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* The runtime as a whole: explicit start, shutdown, workers, version. */
+#ifndef GROVE_RUNTIME_H
+#define GROVE_RUNTIME_H
+
+#include <grove/base.h>
+#include <grove/config.h>
+
+GROVE_BEGIN
+
+/*
+ * Starts the runtime now instead of at the first use. [config] overrides the
+ * environment field by field; NULL takes the environment alone. A running
+ * runtime is left as it is (0). A bad value prints one line to stderr that names
+ * the variable, its value and what is allowed.
+ *
+ * Errors: EINVAL bad value; ENOMEM; EAGAIN no thread to be had; EMFILE, ENFILE.
+ * Never switches. Any thread; the thread that starts the runtime becomes worker 0.
+ */
+GROVE_API int grove_init(const grove_config_t *config);
+
+/*
+ * Ends the runtime: kills every greenlet that still lives, waits up to [timeout]
+ * seconds for them to end, joins the workers and frees everything but the records
+ * of greenlets that the caller still holds references to. The next use starts
+ * afresh. 0 when nothing runs.
+ *
+ * Errors: ETIMEDOUT greenlets still ran when the time was over: the runtime goes
+ * on, and the call may be made again; EPERM not called by the main greenlet of the
+ * thread that is worker 0. May switch.
+ */
+GROVE_API int grove_shutdown(double timeout);
+
+/* Workers of the running runtime (it is started if need be); -1 if it can't start. */
+GROVE_API int grove_worker_count(void);
+
+/* Index of the calling worker, from 0; -1 on a thread that is none. Never switches. */
+GROVE_API int grove_worker_self(void);
+
+/* "MAJOR.MINOR.PATCH" of the linked library. Any context. */
+GROVE_API const char *grove_version(void);
+
+GROVE_END
+
+#endif

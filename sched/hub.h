@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SCHED_HUB_H
+#define SCHED_HUB_H
+
+/*
+ * A worker's event loop: libev for file descriptors, a timerfd for exact deadlines, an
+ * ev_async as doorbell. The rest of the library sees libev only through this file and
+ * through io/'s watchers on hub_loop().
+ *
+ * libev aborts the process when it can't allocate. hub_memory.c keeps a reserve for
+ * that moment, and hub_watch_reserve() refuses a new watch before it comes.
+ *
+ *   everything   the owning worker, but
+ *   hub_ring     any thread
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sched/timers.h"
+
+struct ev_loop;
+struct hub;
+
+/* [backend] names libev's: "epoll", "poll", "select", "iouring". NULL with errno. */
+struct hub *hub_new(const char *backend);
+
+/* No watcher of others is active any more. NULL is allowed. */
+void hub_free(struct hub *hub);
+
+struct ev_loop *hub_loop(struct hub *hub);
+
+/* Collects what has happened, without blocking, and runs its callbacks. */
+void hub_poll(struct hub *hub);
+
+/* The same, but blocks until something has happened, the doorbell rings, or
+ * [deadline]. */
+void hub_wait(struct hub *hub, nanoseconds deadline);
+
+/* Ends the hub_wait under way, or the next one. Any thread, any time. */
+void hub_ring(struct hub *hub);
+
+/* How many watchers io/ has active: a hub with none needs no polling while greenlets
+ * run. io/ adjusts it through these. */
+void hub_watching(struct hub *hub, int change);
+bool hub_watches(const struct hub *hub);
+
+/* False when there may not be memory for one more watch of [fd]: ENOMEM. */
+bool hub_watch_reserve(struct hub *hub, int fd);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SCHED_SANITIZE_H
+#define SCHED_SANITIZE_H
+
+/*
+ * What AddressSanitizer and ThreadSanitizer have to be told around a switch of stacks.
+ * Nothing in an ordinary build.
+ *
+ * ASan: start_switch before leaving a stack (NULL save when it is left for good, else
+ * its fake stack leaks), finish_switch first thing on the other side.
+ * TSan: one fiber per activation, made at its start and destroyed from the other side
+ * after its end; never reused, as its shadow call stack would grow at every reuse.
+ * The flag 0 orders the switch like a hand-over, which it is: one thread.
+ */
+
+#include <stddef.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZE_ADDRESS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZE_ADDRESS 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define SANITIZE_THREAD 1
+#endif
+#endif
+#ifndef SANITIZE_ADDRESS
+#define SANITIZE_ADDRESS 0
+#endif
+#ifndef SANITIZE_THREAD
+#define SANITIZE_THREAD 0
+#endif
+#define SANITIZE_SWITCHES (SANITIZE_ADDRESS || SANITIZE_THREAD)
+
+#if SANITIZE_SWITCHES
+#if SANITIZE_ADDRESS
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if SANITIZE_THREAD
+#include <sanitizer/tsan_interface.h>
+#endif
+
+struct sanitize_stack {
+    void *fake_stack;
+    const void *bottom;
+    size_t size;
+    void *fiber;
+};
+
+#if SANITIZE_ADDRESS
+#define SANITIZE_LEAVE(from, to, for_good)                                             \
+    __sanitizer_start_switch_fiber(                                                    \
+        (for_good) ? NULL : &(from)->fake_stack, (to)->bottom, (to)->size)
+#define SANITIZE_ARRIVE(fake) __sanitizer_finish_switch_fiber(fake, NULL, NULL)
+#else
+#define SANITIZE_LEAVE(from, to, for_good) __tsan_switch_to_fiber((to)->fiber, 0)
+#define SANITIZE_ARRIVE(fake) ((void)(fake))
+#endif
+#endif
+
+#endif

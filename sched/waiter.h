@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SCHED_WAITER_H
+#define SCHED_WAITER_H
+
+/*
+ * One waiter type and one protocol for everything that blocks.
+ *
+ * A waiter lies on the stack of who waits. It is published somewhere (in the wait list
+ * of an object, under the object's section; or in a table of the waiting thread alone)
+ * and then its greenlet parks. Exactly one party takes it out again and thereby wins:
+ *
+ *   wake      whoever makes the condition true takes it off the list under the section
+ *   timeout   the timer fires on the greenlet's own worker and calls detach()
+ *   kill      is carried to the greenlet's own worker and calls detach() there
+ *
+ * The section decides: detach() returns false when a waker was first, and then leaves
+ * the greenlet parked, for its wake is on the way. So no compare-and-swap is needed,
+ * and an item handed over in [item] can't be lost to a timeout. Wakes never switch:
+ * they make the greenlet ready, by its worker's inbox if the waker is on another
+ * thread. As a greenlet never leaves its worker, a wake that comes before it has parked
+ * simply waits in the inbox; no "about to park" state is needed.
+ *
+ *   next, prev, list   under the section of list (list itself is also read without, by
+ *                      detach, only to find the section)
+ *   result, item       written by who won, before the wake; read after it
+ *   message            the waker's, once
+ *   timer              the greenlet's worker
+ *   greenlet, home, detach   constant while published
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <grove/base.h>
+
+#include "sched/inbox.h"
+#include "sched/section.h"
+#include "sched/timers.h"
+
+struct waiter;
+
+/* The layout behind the public grove_waiters_t; all zero is empty. */
+struct wait_list {
+    struct section section;
+    struct waiter *first, *last;
+};
+
+_Static_assert(sizeof(struct wait_list) == sizeof(grove_waiters_t), "same object");
+
+struct waiter {
+    struct waiter *next, *prev;
+    _Atomic(struct wait_list *) list; /* NULL: in none */
+    struct grove *greenlet;           /* NULL: a plain thread, asleep on [awake] */
+    struct worker *home;
+    bool (*detach)(struct waiter *waiter); /* true: taken out, and nobody else will */
+    void *item;
+    int result; /* 0, or the errno value with which the wait ends */
+    _Atomic(uint32_t) awake;
+    struct message message;
+    struct timer timer;
+};
+
+/*
+ * The error with which any blocking call of the caller has to fail at once (it is being
+ * killed, or a grove_timeout has fired); 0 if none. A timeout's is consumed by this.
+ * Every blocking call with a timeout other than 0 begins with it.
+ */
+int waiter_interrupt(void);
+
+/* Prepares a waiter for the calling greenlet or thread. Starts the runtime on first
+ * use: -1 with errno if that fails, or EDEADLK in a hub callback. */
+int waiter_init(struct waiter *waiter);
+
+/* Appends to the list. Inside its section. */
+void waiter_link(struct wait_list *list, struct waiter *waiter);
+
+/* Takes out. Inside its section; [waiter] is in the list. */
+void waiter_unlink(struct wait_list *list, struct waiter *waiter);
+
+/* Takes out and returns the first, NULL if none. Inside its section. The winner then
+ * leaves the section and calls waiter_wake. */
+struct waiter *waiter_pop(struct wait_list *list);
+
+/* detach() of a waiter in a wait list. */
+bool waiter_detach_list(struct waiter *waiter);
+
+/*
+ * Waits: called with the waiter published and no section held. Returns 0 when woken, or
+ * the result given to waiter_wake, or ETIMEDOUT, or the error of a kill, EDEADLK, ENOMEM.
+ * In each case the waiter is in no list any more. Switches; a plain thread sleeps.
+ */
+int waiter_park(struct waiter *waiter, double timeout);
+
+/*
+ * The whole of a usual blocking call: inside the section of [list] links the waiter,
+ * leaves the section and parks. Returns as waiter_park.
+ */
+int waiter_block(struct wait_list *list, struct waiter *waiter, double timeout);
+
+/* Makes the waiter's greenlet ready (or wakes its thread) with that result. The caller
+ * has taken it out; outside any section. Any thread. The waiter may be gone on return. */
+void waiter_wake(struct waiter *waiter, int result);
+
+/* Takes every waiter off the list as a chain by next. Inside its section. */
+struct waiter *waiter_pop_all(struct wait_list *list);
+
+/* waiter_wake along a chain by next. */
+void waiter_wake_chain(struct waiter *first, int result);
+
+/* The waiter on which a greenlet is parked must end with [error], if nobody was first.
+ * On the greenlet's own worker. */
+void waiter_cancel(struct waiter *waiter, int error);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SCHED_WORKER_H
+#define SCHED_WORKER_H
+
+/*
+ * A worker: a thread that runs greenlets, with all that it needs to do so alone. Also a
+ * guest, which is any other thread of the process that spawned greenlets: the same
+ * struct, but no deque of its own, and it neither steals nor is stolen from.
+ *
+ * A thread with a worker always runs one of that worker's greenlets. The one it was born
+ * with is the main greenlet, on the thread's own stack. There is no scheduler loop on a
+ * stack of its own: a greenlet that blocks picks the next one and switches straight to
+ * it, and when there is none it is itself that drives the hub until there is one
+ * (scheduler.c). So a lone greenlet that waits for I/O never switches at all.
+ *
+ * Who may touch what:
+ *   inbox, sleeping       any thread (see inbox.h, idle.h)
+ *   deque                 owner at the bottom, thieves at the top (deque.h)
+ *   in_section            read by revokers (section.h)
+ *   everything else       the worker's thread alone
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sched/activation.h"
+#include "sched/deque.h"
+#include "sched/inbox.h"
+#include "sched/runqueue.h"
+#include "sched/stack.h"
+#include "sched/stats.h"
+#include "sched/timers.h"
+
+struct hub;
+struct section;
+struct fd_table;
+
+struct worker {
+    /* What a switch needs. */
+    struct grove *current; /* NULL while hub callbacks run */
+    struct runqueue ready;
+    int budget; /* switches until worker_tick */
+    uint32_t bias;
+    int *errno_address;
+    struct stats_worker *stats;
+    struct stack *spare; /* the stack of the greenlet that ended last: taken first, and
+                            given to [stacks] only when nobody runs on it any more */
+    struct grove *free_records;
+    uint64_t next_id;
+    _Atomic(struct section *) in_section;
+
+    struct deque deque;
+    struct stack_cache stacks;
+    uint32_t free_record_count;
+
+    /* What a tick and a park need. */
+    int tick_switches; /* budget of the present round */
+    nanoseconds last_tick;
+    nanoseconds last_poll;
+    uint32_t ticks;
+    struct timers timers;
+    struct hub *hub;
+    struct fd_table *fds; /* io/'s, NULL until the first wait on this worker */
+    struct runqueue idlers; /* parked in grove_idle */
+
+    /* The greenlet of the thread's own stack. */
+    struct grove *main;
+    struct activation main_activation;
+#if SANITIZE_SWITCHES
+    void *dead_fiber; /* of the greenlet that ended last; TSan */
+#endif
+
+    int index; /* 0.. for workers, -1 for guests */
+    uint32_t random;
+    uint32_t spin_limit; /* how long a search may last, adapted (idle.c) */
+    void *thread;        /* pthread_t of a thread that the library made */
+    struct worker *next_guest;
+
+    /* Written by others. */
+    struct inbox inbox __attribute__((aligned(64)));
+    _Atomic(bool) sleeping;
+};
+
+/* The calling thread's worker, NULL on a plain thread. Initial-exec: one instruction. */
+extern __thread struct worker *worker_self
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* Biases of sections: a worker's is its index + 1; what never matches is for guests,
+ * for builds without asymmetric barriers. */
+#define WORKER_UNBIASED (UINT32_MAX - 1)
+struct worker *worker_of_bias(uint32_t bias);
+
+/* All workers of the running runtime: constant between its start and its end. */
+extern struct worker **workers;
+extern int worker_count;
+
+/* worker_self; starts the runtime, or makes the calling thread a guest, if it is NULL.
+ * NULL with errno if that fails. */
+struct worker *worker_enter(void);
+
+/* As worker_enter, but a thread that is neither a worker nor has started the runtime
+ * now stays a plain thread: NULL with errno 0. */
+struct worker *worker_attend(void);
+
+/* Sets a worker up / frees what it holds. 0 or -1 with errno. */
+struct worker *worker_new(int index);
+void worker_free(struct worker *worker);
+
+/* Gives [message] to a worker and wakes it if it sleeps. Any thread. */
+void worker_send(struct worker *worker, struct message *message);
+
+#endif
