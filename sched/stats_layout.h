@@ -37,7 +37,7 @@
 #define STATS_FIELDS(X) \
     X(switches, COUNTER, "switches", "SWITCH", "switches into a greenlet") \
     X(spawns, COUNTER, "greenlets", "SPAWN", "greenlets spawned by this worker") \
-    X(finished, COUNTER, "greenlets", "FINISH", "greenlets that ended on this worker") \
+    X(finished, COUNTER, "greenlets", "", "greenlets that ended on this worker") \
     X(run_queue_length, GAUGE, "greenlets", "RUNQ", \
         "started or local greenlets ready") \
     X(deque_length, GAUGE, "greenlets", "DEQUE", \
