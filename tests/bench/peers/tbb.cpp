@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * oneTBB's side of tests/bench: `tbb-peer BENCHMARK WORKERS [REPETITIONS]` prints the
+ * same lines as the benchmark of that name in C. Its tasks have no stack of their own.
+ */
+#include "peer.hpp"
+
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+#include <tbb/task_group.h>
+
+static void spawn_await(void)
+{
+    enum { SPAWNS = 1000000 };
+    peer_report("spawn_await", "ns", SPAWNS, [] {
+        tbb::task_group group;
+        for (int i = 0; i < SPAWNS; i++) {
+            group.run([] {});
+            group.wait();
+        }
+    });
+}
+
+static void spawn_many(void)
+{
+    enum { SPAWNS = 100000 };
+    peer_report("spawn_many", "ns", SPAWNS, [] {
+        tbb::task_group group;
+        for (int i = 0; i < SPAWNS; i++)
+            group.run([] {});
+        group.wait();
+    });
+}
+
+static long fib(long n)
+{
+    if (n < 2)
+        return n;
+    long left;
+    tbb::task_group group;
+    group.run([&left, n] { left = fib(n - 1); });
+    long right = fib(n - 2);
+    group.wait();
+    return left + right;
+}
+
+static void fib30(void)
+{
+    peer_report("fib", "ns", 1346268, [] { peer_check(fib(30) == 832040, "fib"); });
+}
+
+static long skynet(long first, long size)
+{
+    if (size == 1)
+        return first;
+    long child[10], sum = 0;
+    tbb::task_group group;
+    for (int i = 0; i < 10; i++)
+        group.run([&child, first, size, i] {
+            child[i] = skynet(first + i * (size / 10), size / 10);
+        });
+    group.wait();
+    for (int i = 0; i < 10; i++)
+        sum += child[i];
+    return sum;
+}
+
+static void skynet_million(void)
+{
+    const long leaves = 1000000;
+    peer_report("skynet", "ms", 1e6, [leaves] {
+        peer_check(skynet(0, leaves) == leaves * (leaves - 1) / 2, "skynet");
+    });
+}
+
+int main(int argc, char **argv)
+{
+    peer_arguments(argc, argv);
+    tbb::global_control limit(
+        tbb::global_control::max_allowed_parallelism, (size_t)peer_workers);
+    return peer_run({{"spawn_await", spawn_await}, {"spawn_many", spawn_many},
+        {"fib", fib30}, {"skynet", skynet_million}});
+}
