@@ -58,6 +58,16 @@ static void print_help(void)
         stdout);
 }
 
+/* The exit status, once what was printed has got out. */
+static int output_finish(bool failed)
+{
+    if (fflush(stdout) || ferror(stdout)) {
+        fprintf(stderr, "grove-stat: cannot write: %s\n", strerror(errno));
+        return STATUS_TROUBLE;
+    }
+    return failed ? STATUS_TROUBLE : EXIT_SUCCESS;
+}
+
 __attribute__((noreturn)) static void misuse(const char *what, const char *given)
 {
     fprintf(stderr, "grove-stat: %s, not '%s'\n%s", what, given, usage);
@@ -129,11 +139,11 @@ static void options_parse(struct options *options, int argc, char **argv)
             break;
         case 'h':
             print_help();
-            exit(EXIT_SUCCESS);
+            exit(output_finish(false));
         case 'V':
             printf("grove-stat %d.%d.%d\n", GROVE_VERSION_MAJOR, GROVE_VERSION_MINOR,
                 GROVE_VERSION_PATCH);
-            exit(EXIT_SUCCESS);
+            exit(output_finish(false));
         default: /* getopt_long has named it */
             fputs(usage, stderr);
             exit(STATUS_MISUSE);
@@ -247,7 +257,7 @@ static int watch(const struct options *options)
         taken++;
         if (fflush(stdout) || taken == options->count) {
             sample_free(sample);
-            return 0; /* main() looks after the output */
+            return 0; /* main() finds out about the output */
         }
         moment_advance(&moment, options->interval);
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &moment, NULL) == EINTR)
@@ -265,9 +275,5 @@ int main(int argc, char **argv)
         failed = process_choose(&options);
     if (!failed && options.pid)
         failed = watch(&options);
-    if (fflush(stdout) || ferror(stdout)) {
-        fprintf(stderr, "grove-stat: cannot write: %s\n", strerror(errno));
-        return STATUS_TROUBLE;
-    }
-    return failed ? STATUS_TROUBLE : EXIT_SUCCESS;
+    return output_finish(failed);
 }

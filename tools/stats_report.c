@@ -261,7 +261,7 @@ static void json_header(const struct sample *sample)
     json_number("stack_size", header->stack_size);
     json_number("guests_unlisted", header->guests_unlisted);
     if (sample->seconds > 0)
-        printf("\"interval_seconds\":%.3f,", sample->seconds);
+        printf("\"interval_seconds\":%.6f,", sample->seconds);
 }
 
 void report_json(const struct sample *sample)
