@@ -3,8 +3,10 @@
 #include "sched/machine.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 
 void machine_drop(struct machine *machine)
 {
@@ -106,11 +108,31 @@ static int list_places(struct machine *machine, const cpu_set_t *allowed, size_t
     return 0;
 }
 
+/*
+ * hwloc loads its plugins when the first topology is made, those for graphics cards
+ * with X11 and OpenCL behind them: most of the time and memory of a start, for nothing
+ * that is asked here. Only the environment can hide them, and only while there is one
+ * thread may it be changed; a program that has more already waits those milliseconds.
+ */
+static int init_without_plugins(hwloc_topology_t *out)
+{
+    static const char name[] = "HWLOC_PLUGINS_PATH";
+    bool hide = __libc_single_threaded && getenv(name) == NULL &&
+                setenv(name, "/nonexistent", 1) == 0;
+    int result = hwloc_topology_init(out);
+    if (hide) {
+        int error = errno;
+        unsetenv(name);
+        errno = error;
+    }
+    return result;
+}
+
 int machine_load(struct machine *out, const char *synthetic, const cpu_set_t *allowed,
     size_t set_size)
 {
     struct machine machine = {0};
-    if (hwloc_topology_init(&machine.hwloc) != 0)
+    if (init_without_plugins(&machine.hwloc) != 0)
         return -1;
     keep_what_matters(machine.hwloc);
     if (describe(machine.hwloc, synthetic) != 0 ||

@@ -22,13 +22,6 @@
 #include "sched/cgroup.h"
 #include "sched/machine.h"
 
-/* One other worker as seen from a given one. */
-struct victim {
-    int worker;
-    int order; /* steps up the worker numbers, round the end */
-    struct separation apart;
-};
-
 /* The main thread's affinity mask; NULL: ENOMEM. */
 static cpu_set_t *read_affinity(size_t *size)
 {
@@ -52,6 +45,7 @@ static cpu_set_t *read_affinity(size_t *size)
     }
 }
 
+/* Below, at or above 0: a is nearer than b, as near, further. */
 static int compare_separation(const struct separation *a, const struct separation *b)
 {
     if (a->depth != b->depth)
@@ -61,42 +55,49 @@ static int compare_separation(const struct separation *a, const struct separatio
     return 0;
 }
 
-static int nearest_first(const void *left, const void *right)
-{
-    const struct victim *a = left, *b = right;
-    int result = compare_separation(&a->apart, &b->apart);
-    return result != 0 ? result : a->order - b->order;
-}
-
 static const struct place *place_of(const struct machine *machine, int worker)
 {
     return &machine->places[worker % machine->count];
 }
 
-/* `machine`: NULL when no worker has a place. `victims` is scratch for all others. */
+/* The nearest that is further than `after` (NULL: the nearest of all). */
+static const struct separation *nearest_after(
+    const struct separation *apart, int count, const struct separation *after)
+{
+    const struct separation *nearest = NULL;
+    for (int i = 0; i < count; i++) {
+        if ((after == NULL || compare_separation(&apart[i], after) > 0) &&
+            (nearest == NULL || compare_separation(&apart[i], nearest) < 0))
+            nearest = &apart[i];
+    }
+    return nearest;
+}
+
+/*
+ * Lists the victims ring by ring: a machine has few distances, so a pass over all
+ * others for each is quicker than sorting them. `machine`: NULL when no worker has a
+ * place. `apart`: zeroed scratch for all others, in the order of the worker numbers
+ * from self.
+ */
 static void set_victims(struct topology *topology, int self,
-    const struct machine *machine, struct victim *victims)
+    const struct machine *machine, struct separation *apart)
 {
     struct topology_worker *worker = &topology->worker[self];
-    int others = topology->workers - 1;
-    for (int i = 0; i < others; i++) {
-        victims[i] =
-            (struct victim){.worker = (self + 1 + i) % topology->workers, .order = i};
-        if (machine != NULL)
-            victims[i].apart = machine_separation(
-                machine, place_of(machine, self), place_of(machine, victims[i].worker));
-    }
-    qsort(victims, (size_t)others, sizeof(*victims), nearest_first);
+    int others = topology->workers - 1, listed = 0;
+    for (int i = 0; i < others && machine != NULL; i++)
+        apart[i] = machine_separation(machine, place_of(machine, self),
+            place_of(machine, (self + 1 + i) % topology->workers));
 
     worker->victims = topology->numbers + (size_t)self * 2 * (size_t)others;
     worker->ring_end = worker->victims + others;
     worker->victim_count = others;
-    worker->rings = 0;
-    for (int i = 0; i < others; i++) {
-        worker->victims[i] = victims[i].worker;
-        if (i == 0 || compare_separation(&victims[i - 1].apart, &victims[i].apart) != 0)
-            worker->rings++;
-        worker->ring_end[worker->rings - 1] = i + 1;
+    const struct separation *ring = NULL;
+    while ((ring = nearest_after(apart, others, ring)) != NULL) {
+        for (int i = 0; i < others; i++) {
+            if (compare_separation(&apart[i], ring) == 0)
+                worker->victims[listed++] = (self + 1 + i) % topology->workers;
+        }
+        worker->ring_end[worker->rings++] = listed;
     }
 }
 
@@ -124,7 +125,7 @@ static void set_place(
 static int build(struct topology *topology, const struct machine *machine, int bind)
 {
     size_t workers = (size_t)topology->workers;
-    struct victim *scratch = calloc(workers, sizeof(*scratch));
+    struct separation *scratch = calloc(workers, sizeof(*scratch));
     topology->worker = calloc(workers, sizeof(*topology->worker));
     topology->numbers = calloc(workers * workers, 2 * sizeof(int));
     if (machine != NULL)
