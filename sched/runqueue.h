@@ -12,11 +12,13 @@
 
 struct runqueue {
     struct grove *first, *last; /* last is meaningful while first isn't NULL */
+    uint32_t length;
 };
 
 static inline void runqueue_push(struct runqueue *queue, struct grove *greenlet)
 {
     greenlet->next = NULL;
+    queue->length++;
     if (queue->first)
         queue->last->next = greenlet;
     else
@@ -28,8 +30,10 @@ static inline struct grove *runqueue_pop(struct runqueue *queue)
 {
     struct grove *greenlet = queue->first;
 
-    if (greenlet)
+    if (greenlet) {
         queue->first = greenlet->next;
+        queue->length--;
+    }
     return greenlet;
 }
 

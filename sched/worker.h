@@ -17,6 +17,7 @@
  *   inbox, sleeping       any thread (see inbox.h, idle.h)
  *   deque                 owner at the bottom, thieves at the top (deque.h)
  *   in_section            read by revokers (section.h)
+ *   next_sleeper, listed  idle.c's lock
  *   everything else       the worker's thread alone
  */
 
@@ -76,6 +77,11 @@ struct worker {
     uint32_t spin_limit; /* how long a search may last, adapted (idle.c) */
     void *thread;        /* pthread_t of a thread that the library made */
     struct worker *next_guest;
+    uint32_t active; /* started greenlets that have not ended */
+
+    /* Under idle.c's lock. */
+    struct worker *next_sleeper;
+    bool listed;
 
     /* Written by others. */
     struct inbox inbox __attribute__((aligned(64)));

@@ -16,6 +16,7 @@ typedef struct grove_timeout {
     struct grove_timeout *next_;
     grove_t *greenlet_;
     bool fired_;
+    bool pending_;
 } grove_timeout_t;
 
 /*

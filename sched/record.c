@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "sched/spin.h"
+
+/*
+ * A slab holds SLAB_RECORDS records. The directory only grows, and an entry is written
+ * before slab_count covers it, so readers need no lock.
+ *
+ *   depot, slabs' contents   under depot_lock
+ *   slab_count               written under depot_lock with release, read with acquire
+ */
+#define SLAB_RECORDS ((size_t)8192)
+#define SLAB_MAX ((size_t)65536) /* half a billion greenlets at once */
+
+static struct grove **slabs;
+static _Atomic(size_t) slab_count;
+static size_t slab_used; /* records of the newest slab given out so far */
+static struct grove *depot;
+static _Atomic(uint32_t) depot_lock;
+
+static void lock(void)
+{
+    struct spin spin = {0};
+
+    while (atomic_exchange_explicit(&depot_lock, 1, memory_order_acquire) != 0)
+        spin_once(&spin);
+}
+
+static void unlock(void)
+{
+    atomic_store_explicit(&depot_lock, 0, memory_order_release);
+}
+
+static void *map(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (memory == MAP_FAILED) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return memory;
+}
+
+static bool slab_add(void)
+{
+    size_t count = atomic_load_explicit(&slab_count, memory_order_relaxed);
+
+    if (!slabs && !(slabs = map(SLAB_MAX * sizeof *slabs)))
+        return false;
+    if (count == SLAB_MAX) {
+        errno = ENOMEM;
+        return false;
+    }
+    if (!(slabs[count] = map(SLAB_RECORDS * sizeof(struct grove))))
+        return false;
+    slab_used = 0;
+    atomic_store_explicit(&slab_count, count + 1, memory_order_release);
+    return true;
+}
+
+/* Under the lock. */
+static struct grove *take(void)
+{
+    struct grove *record = depot;
+
+    if (record) {
+        depot = record->next;
+        return record;
+    }
+    size_t count = atomic_load_explicit(&slab_count, memory_order_relaxed);
+    if ((count == 0 || slab_used == SLAB_RECORDS) && !slab_add())
+        return NULL;
+    count = atomic_load_explicit(&slab_count, memory_order_relaxed);
+    return &slabs[count - 1][slab_used++];
+}
+
+bool record_refill(struct worker *worker)
+{
+    struct grove **tail = &worker->free_records;
+    struct grove *record = NULL;
+
+    lock();
+    while (worker->free_record_count < RECORD_BATCH && (record = take())) {
+        *tail = record;
+        tail = &record->next;
+        *tail = NULL;
+        worker->free_record_count++;
+    }
+    unlock();
+    return worker->free_records != NULL;
+}
+
+void record_spill(struct worker *worker)
+{
+    struct grove *first = worker->free_records;
+    struct grove *last = first;
+
+    for (int i = 1; i < 32 * RECORD_BATCH; i++)
+        last = last->next;
+    worker->free_records = last->next;
+    worker->free_record_count -= 32 * RECORD_BATCH;
+    lock();
+    last->next = depot;
+    depot = first;
+    unlock();
+}
+
+void record_drain(struct worker *worker)
+{
+    lock();
+    while (worker->free_records) {
+        struct grove *record = worker->free_records;
+        worker->free_records = record->next;
+        record->next = depot;
+        depot = record;
+    }
+    worker->free_record_count = 0;
+    unlock();
+}
+
+struct grove *record_new_plain(void)
+{
+    lock();
+    struct grove *record = take();
+    unlock();
+    return record;
+}
+
+void record_free_plain(struct grove *record)
+{
+    record->function = NULL;
+    lock();
+    record->next = depot;
+    depot = record;
+    unlock();
+}
+
+struct grove *record_at(size_t index)
+{
+    size_t slab = index / SLAB_RECORDS;
+
+    if (slab >= atomic_load_explicit(&slab_count, memory_order_acquire))
+        return NULL;
+    return &slabs[slab][index % SLAB_RECORDS];
+}

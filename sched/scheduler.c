@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/scheduler.h"
+
+#include "sched/hub.h"
+#include "sched/idle.h"
+#include "sched/inject.h"
+#include "sched/runtime.h"
+#include "sched/spin.h"
+#include "sched/waiter.h"
+
+/*
+ * The budget: how many switches may pass before timers, inbox and hub are looked at. It
+ * aims at a quarter of the switch interval, so that with greenlets of even length the
+ * hub is polled well within it. It is capped because the length of a switch may change
+ * at once: 128 switches at 10 ns cost a clock read each 1.3 us, 0.3 ns a switch, and
+ * after such a round greenlets that suddenly run long are caught at the latest 128
+ * switches on; from then on the budget follows.
+ */
+#define BUDGET_MAX 128
+/* Every so many ticks the oldest of the own deque goes to the run queue, so that a
+ * flood of new tasks, taken newest first, starves no old one. */
+#define TICKS_TO_OLDEST 4
+#define SPIN_MAX 50000 /* ns a search may go on before the worker sleeps */
+#define SPIN_START 5000
+
+static bool deliver(struct worker *worker)
+{
+    if (atomic_load_explicit(&worker->inbox.top, memory_order_relaxed) == NULL)
+        return false;
+    struct message *message = inbox_take(&worker->inbox);
+    while (message) {
+        struct message *next = message->next;
+        stats_add(worker->stats, inbox_deliveries, 1);
+        message->deliver(message);
+        message = next;
+    }
+    return true;
+}
+
+static void poll_hub(struct worker *worker, nanoseconds now)
+{
+    worker->last_poll = now;
+    stats_add(worker->stats, hub_polls, 1);
+    hub_poll(worker->hub);
+}
+
+static void set_budget(struct worker *worker, nanoseconds now)
+{
+    nanoseconds target = runtime_switch_interval / 4;
+    nanoseconds spent = now - worker->last_tick;
+    nanoseconds switches = worker->tick_switches;
+
+    worker->last_tick = now;
+    if (spent > 2 * target)
+        switches = switches * target / spent;
+    else if (spent < target / 2)
+        switches *= 2;
+    if (switches < 1)
+        switches = 1;
+    if (switches > BUDGET_MAX)
+        switches = BUDGET_MAX;
+    worker->tick_switches = worker->budget = (int)switches;
+}
+
+static void publish_gauges(struct worker *worker)
+{
+    struct stats_worker *stats = worker->stats;
+
+    stats_set(stats, spawns, worker->next_id & RUNTIME_ID_MASK);
+    stats_set(stats, run_queue_length, worker->ready.length);
+    stats_set(stats, deque_length, deque_length(&worker->deque));
+    stats_set(stats, timers_pending, worker->timers.count);
+    stats_set(stats, stacks_in_use, worker->active);
+    stats_set(stats, stacks_cached, worker->stacks.count);
+}
+
+/* I/O first: what became ready before a timeout fired counts. */
+static void look_around(struct worker *worker, nanoseconds now)
+{
+    struct grove *current = worker->current;
+
+    worker->current = NULL;
+    deliver(worker);
+    if (hub_watches(worker->hub) &&
+        now - worker->last_poll >= runtime_switch_interval / 2)
+        poll_hub(worker, now);
+    if (timers_next(&worker->timers) <= now)
+        timers_expire(&worker->timers, now);
+    worker->current = current;
+}
+
+void scheduler_tick(struct worker *worker)
+{
+    nanoseconds now = timers_clock();
+
+    set_budget(worker, now);
+    look_around(worker, now);
+    if (++worker->ticks % TICKS_TO_OLDEST == 0) {
+        struct grove *oldest = deque_take_oldest(&worker->deque);
+        if (!oldest && worker->index >= 0)
+            oldest = inject_pop();
+        if (oldest)
+            scheduler_ready(worker, oldest);
+        publish_gauges(worker);
+    }
+}
+
+/* Takes from the victims in the order of their distance, from a random place on within
+ * each ring of equal distance. The first of the loot is returned, the rest goes to the
+ * own deque. */
+static struct grove *steal(struct worker *worker)
+{
+    void *loot[DEQUE_STEAL_MAX];
+    const struct topology_worker *place = &runtime_topology.worker[worker->index];
+    int start = 0;
+
+    for (int ring = 0; ring < place->rings; ring++) {
+        int length = place->ring_end[ring] - start;
+        worker->random = worker->random * 1664525 + 1013904223;
+        int offset = (int)((worker->random >> 8) % (uint32_t)length);
+        for (int i = 0; i < length; i++) {
+            int victim = place->victims[start + (offset + i) % length];
+            struct deque *deque = &workers[victim]->deque;
+            bool contended = false;
+            if (deque_length(deque) == 0)
+                continue;
+            stats_add(worker->stats, steals_tried, 1);
+            size_t n = deque_steal_many(deque, loot, DEQUE_STEAL_MAX, &contended);
+            if (n == 0)
+                continue;
+            stats_add(worker->stats, steals_won, n);
+            for (size_t j = 1; j < n; j++)
+                if (deque_push(&worker->deque, loot[j]) < 0)
+                    scheduler_ready(worker, loot[j]);
+            if (n > 1)
+                idle_submitted(worker);
+            return loot[0];
+        }
+        start = place->ring_end[ring];
+    }
+    return NULL;
+}
+
+static struct grove *take_ready(struct worker *worker)
+{
+    struct grove *next;
+
+    do {
+        if (!(next = runqueue_pop(&worker->ready)) &&
+            !(next = deque_pop(&worker->deque)) &&
+            /* Nothing else is ready: the moment that grove_idle waits for. */
+            !(next = runqueue_pop(&worker->idlers)))
+            return NULL;
+    } while (!next->stack_pointer && !greenlet_activate(worker, next));
+    return next;
+}
+
+/* Work of others: what plain threads injected, what victims hold. */
+static struct grove *take_foreign(struct worker *worker)
+{
+    struct grove *next;
+
+    do {
+        if (!(next = inject_pop()) && !(next = steal(worker)))
+            return NULL;
+    } while (!greenlet_activate(worker, next));
+    return next;
+}
+
+/* Watches inbox and deques for a while instead of sleeping: a wake between two cores
+ * costs 50 us through the kernel and 0.1 us through a cache line. */
+static void spin_for_work(struct worker *worker)
+{
+    nanoseconds end = worker->spin_limit ? timers_clock() + worker->spin_limit : 0;
+
+    while (worker->spin_limit) {
+        for (int i = 0; i < 16; i++) {
+            if (atomic_load_explicit(&worker->inbox.top, memory_order_relaxed) ||
+                idle_work_exists())
+                return;
+            cpu_relax();
+        }
+        if (timers_clock() >= end)
+            return;
+    }
+}
+
+/*
+ * Spinning pays if what comes, comes soon. A sleep that was shorter than SPIN_MAX would
+ * have been caught by spinning: spin for so long next time. A longer one halves the
+ * limit, so that a worker to which work comes rarely doesn't spin at all.
+ */
+static void adapt_spin(struct worker *worker, nanoseconds slept)
+{
+    if (slept < SPIN_MAX)
+        worker->spin_limit = SPIN_MAX;
+    else
+        worker->spin_limit /= 2;
+    if (worker->spin_limit < 1000)
+        worker->spin_limit = 0;
+}
+
+static bool sleep_in_hub(struct worker *worker, bool searching)
+{
+    nanoseconds before = timers_clock();
+    nanoseconds deadline = timers_next(&worker->timers);
+
+    publish_gauges(worker);
+    stats_park(worker->stats, (uint64_t)before);
+    if (worker->index >= 0) {
+        searching = idle_park(worker, searching, deadline);
+    } else {
+        atomic_store_explicit(&worker->sleeping, true, memory_order_seq_cst);
+        if (inbox_empty(&worker->inbox))
+            hub_wait(worker->hub, deadline);
+        atomic_store_explicit(&worker->sleeping, false, memory_order_relaxed);
+    }
+    nanoseconds after = timers_clock();
+    stats_unpark(worker->stats, (uint64_t)after);
+    worker->last_tick = worker->last_poll = after;
+    if (worker_count > 1)
+        adapt_spin(worker, after - before);
+    return searching;
+}
+
+struct grove *scheduler_search(struct worker *worker)
+{
+    bool searching = false;
+    struct grove *next;
+
+    worker->current = NULL;
+    for (;;) {
+        deliver(worker);
+        nanoseconds now = timers_clock();
+        if (hub_watches(worker->hub) && !searching)
+            poll_hub(worker, now);
+        timers_expire(&worker->timers, now);
+        if ((next = take_ready(worker)))
+            break;
+        if (runtime_stopping(worker)) {
+            next = worker->main;
+            break;
+        }
+        if (worker->index >= 0 && worker_count > 1) {
+            if (!searching && (searching = idle_start_search()))
+                stats_search(worker->stats);
+            if (searching) {
+                if ((next = take_foreign(worker)))
+                    break;
+                spin_for_work(worker);
+                if ((next = take_foreign(worker)) || deliver(worker)) {
+                    if (next || (next = take_ready(worker)))
+                        break;
+                    continue;
+                }
+            }
+        } else if (worker->index >= 0 && (next = take_foreign(worker))) {
+            break;
+        }
+        searching = sleep_in_hub(worker, searching);
+    }
+    if (searching) {
+        idle_stop_search(worker);
+        stats_run(worker->stats);
+    }
+    return next;
+}
