@@ -2,12 +2,7 @@
 #ifndef GROVE_CONFIG_H
 #define GROVE_CONFIG_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include <grove/base.h>
 
 /* What a worker thread is pinned to. Pinning that fails is not an error. */
 typedef enum grove_bind {
@@ -67,9 +62,5 @@ typedef struct grove_config {
                                  GROVE_MAX_BLOCKING_TIME_OFF */
     uint64_t reserved[10];    /* must be zero */
 } grove_config_t;
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif
