@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /* grove-stat from outside, against child processes whose counters have known values and
- * which are stopped while it looks. The tool: $GROVE_STAT, or build/grove-stat. */
+ * which are stopped while it looks. The tool: $GROVE_STAT, or the one of the same
+ * build. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -78,11 +79,19 @@ static struct stats_header *segment_header(void)
 
 /* -- The tool ---------------------------------------------------------------------- */
 
+/* The tool of the same build as this program, tests/tools/NAME in the build directory.
+ */
 static const char *tool_path(void)
 {
-    const char *path = getenv("GROVE_STAT");
+    static char path[4096];
+    static const char tool[] = "../../grove-stat";
 
-    return path ? path : "build/grove-stat";
+    if (getenv("GROVE_STAT"))
+        return getenv("GROVE_STAT");
+    if (!CHECK(readlink("/proc/self/exe", path, sizeof(path) - sizeof(tool)) > 0))
+        return tool;
+    strcpy(strrchr(path, '/') + 1, tool);
+    return path;
 }
 
 /* Starts the tool with its output in *pipe_end; by descriptor, as another user may not
