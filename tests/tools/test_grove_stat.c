@@ -85,11 +85,14 @@ static const char *tool_path(void)
 {
     static char path[4096];
     static const char tool[] = "../../grove-stat";
+    ssize_t length;
 
     if (getenv("GROVE_STAT"))
         return getenv("GROVE_STAT");
-    if (!CHECK(readlink("/proc/self/exe", path, sizeof(path) - sizeof(tool)) > 0))
+    length = readlink("/proc/self/exe", path, sizeof(path) - sizeof(tool));
+    if (!CHECK(length > 0))
         return tool;
+    path[length] = '\0';
     strcpy(strrchr(path, '/') + 1, tool);
     return path;
 }
@@ -218,10 +221,9 @@ static void table_fits_120_columns(void)
 {
     pid_t child = child_stopped(prepare_known_values);
     struct output output = run_on("--", child);
-    size_t width = strcspn(strstr(output.text, "WORKER"), "\n");
+    const char *titles = strstr(output.text, "WORKER");
 
-    if (width > 120)
-        CHECK_EQUAL(width, 120);
+    CHECK(titles && strcspn(titles, "\n") <= 120);
     child_end(child);
 }
 
