@@ -538,12 +538,19 @@ static void damaged_header_is_refused(void)
     child_end(child);
 }
 
-/* As root, another user looks; as anyone else, root's process 1 is looked at. */
+static void prepare_undumpable(void)
+{
+    open_segment();
+    expect(prctl(PR_SET_DUMPABLE, 0) == 0);
+}
+
+/* Root can become somebody else to look; others make a process that only root may see.
+ */
 static void other_users_are_refused(void)
 {
     bool root = geteuid() == 0;
-    pid_t child = child_stopped(prepare_known_values);
-    struct output output = root ? run_as(NOBODY, child) : run_as(0, 1);
+    pid_t child = child_stopped(root ? prepare_known_values : prepare_undumpable);
+    struct output output = run_as(root ? NOBODY : 0, child);
 
     CHECK_EQUAL(output.status, 1);
     check_contains(
