@@ -5,8 +5,7 @@
 /*
  * What a greenlet has besides its record while it has a stack. Lies at the top of that
  * stack (of a main greenlet: in its worker), so that a sleeping greenlet costs one page.
- * Touched by the greenlet's own worker alone, but for [waiting_since] and [waiting_for],
- * which reports read racily.
+ * Touched by the greenlet's own worker alone.
  */
 
 #include "sched/sanitize.h"

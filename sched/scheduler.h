@@ -24,6 +24,11 @@ void scheduler_tick(struct worker *worker);
  * has ended instead: killed before its start, or no memory for a stack. */
 bool greenlet_activate(struct worker *worker, struct grove *greenlet);
 
+#if SANITIZE_SWITCHES
+/* First thing on the other side of a switch; [me] is NULL at the start of a greenlet. */
+void scheduler_arrived(struct worker *worker, struct grove *me);
+#endif
+
 /* Where a greenlet begins on its stack. */
 void greenlet_main(void);
 

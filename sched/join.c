@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting for greenlets: await, join, get. */
+#include <errno.h>
+
+#include "sched/record.h"
+#include "sched/reference.h"
+#include "sched/scheduler.h"
+#include "sched/spin.h"
+#include "sched/watch.h"
+#include "sched/waiter.h"
+
+static bool detach_await(struct waiter *waiter)
+{
+    struct grove *awaited = waiter->item;
+
+    /* Same worker: it hasn't ended, or the waiter would not be parked any more. It may
+     * have ended and made the waiter ready, though: then joiner is another's or NULL. */
+    if (awaited->joiner != waiter->greenlet || greenlet_done(awaited))
+        return false;
+    awaited->joiner = NULL;
+    return true;
+}
+
+/*
+ * The short way of grove_await: the greenlet belongs to this worker, or lies newest and
+ * unstarted in its deque with nothing else ready, so that it is next anyway. Then the
+ * end needs no list and no lock: [joiner] is only ever touched on this worker.
+ * False: not possible, nothing has been done.
+ */
+static inline bool await_here(
+    struct worker *worker, struct grove *me, struct grove *g, int *result)
+{
+    struct grove *next;
+    struct waiter waiter;
+
+    if (g->joiner || atomic_load_explicit(&me->kill_error, memory_order_relaxed) != 0 ||
+        me->timeouts_pending != 0)
+        return false;
+    if (atomic_load_explicit(&g->owner, memory_order_relaxed) == worker) {
+        next = NULL;
+    } else {
+        if (worker->ready.first || worker->budget <= 1 ||
+            !deque_pop_if(&worker->deque, g))
+            return false;
+        worker->budget--;
+        if (!greenlet_activate(worker, g)) {
+            *result = 0;
+            return true;
+        }
+        next = g;
+    }
+    g->joiner = me;
+    waiter.greenlet = me;
+    waiter.home = worker;
+    waiter.detach = detach_await;
+    waiter.item = g;
+    waiter.result = 0;
+    me->activation->waiting = &waiter;
+    if (!next) {
+        worker->current = NULL;
+        next = scheduler_next(worker);
+    }
+    scheduler_switch(worker, me, next);
+    me->activation->waiting = NULL;
+    *result = waiter.result;
+    return true;
+}
+
+static void *take_value(struct worker *worker, struct grove *g)
+{
+    void *value = g->value;
+    int error = g->error;
+
+    /* A single reference is ours, and the runtime has let go: nobody else is left. */
+    if (worker && !g->extra &&
+        atomic_load_explicit(&g->name, memory_order_relaxed) == NULL &&
+        (atomic_load_explicit(&g->state, memory_order_acquire) &
+            ~(uint32_t)(GREENLET_REFERENCE - 1)) == GREENLET_REFERENCE)
+        record_free(worker, g);
+    else
+        greenlet_release(g);
+    if (__builtin_expect(!value, 0))
+        errno = error;
+    return error ? NULL : value;
+}
+
+void *grove_await(grove_t *g)
+{
+    struct worker *worker = worker_self;
+    int result;
+
+    if (__builtin_expect(!g, 0)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (!greenlet_done(g)) {
+        struct grove *me = worker ? worker->current : NULL;
+        if (!me || me == g || !await_here(worker, me, g, &result))
+            result = grove_join(g, GROVE_FOREVER) == 0 ? 0 : errno;
+        if (__builtin_expect(result != 0, 0)) {
+            greenlet_release(g);
+            errno = result;
+            return NULL;
+        }
+    }
+    return take_value(worker, g);
+}
+
+static bool detach_joiner(struct waiter *waiter)
+{
+    return watch_remove(waiter->item, waiter);
+}
+
+static int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+int grove_join(grove_t *g, double timeout)
+{
+    struct waiter waiter;
+
+    if (timeout != timeout)
+        return fail(EINVAL);
+    if (timeout == 0)
+        return greenlet_done(g) ? 0 : fail(ETIMEDOUT);
+    int error = waiter_interrupt();
+    if (error)
+        return fail(error);
+    if (greenlet_done(g))
+        return 0;
+    if (waiter_init(&waiter) < 0)
+        return -1;
+    if (waiter.greenlet == g)
+        return fail(EDEADLK);
+    waiter.detach = detach_joiner;
+    waiter.item = g;
+    if (!watch_add(g, &waiter))
+        return 0;
+    error = waiter_park(&waiter, timeout);
+    return error ? fail(error) : 0;
+}
+
+int grove_get(grove_t *g, double timeout, void **value)
+{
+    if (grove_join(g, timeout) < 0)
+        return -1;
+    if (g->error)
+        return fail(g->error);
+    if (value)
+        *value = g->value;
+    return 0;
+}
+
+int grove_joinall(grove_t **gs, size_t n, double timeout)
+{
+    nanoseconds deadline = timeout > 0 ? timers_deadline(timeout) : TIMERS_NEVER;
+
+    for (size_t i = 0; i < n; i++) {
+        double left = timeout;
+        if (timeout > 0) {
+            left = (double)(deadline - timers_clock()) / 1e9;
+            if (left < 0)
+                left = 0;
+        }
+        if (grove_join(gs[i], left) < 0)
+            return -1;
+    }
+    return 0;
+}

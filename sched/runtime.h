@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SCHED_RUNTIME_H
+#define SCHED_RUNTIME_H
+
+/*
+ * The runtime as a whole. Everything here is written while it starts or stops, under
+ * the runtime's lock and with no worker running, and constant in between; but
+ *   runtime_stop   set by grove_shutdown with seq_cst, read by the workers
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "sched/config.h"
+#include "sched/timers.h"
+#include "sched/topology.h"
+#include "sched/worker.h"
+
+extern nanoseconds runtime_switch_interval;
+extern struct topology runtime_topology;
+extern struct config runtime_config;
+extern _Atomic(bool) runtime_stop;
+
+/* Each worker numbers its greenlets from index + 1 shifted left by this. */
+#define RUNTIME_ID_SHIFT 40
+#define RUNTIME_ID_MASK (((uint64_t)1 << RUNTIME_ID_SHIFT) - 1)
+
+/* Starts it if it isn't running. The main thread becomes worker 0; any other thread
+ * stays what it is. 0 or -1 with errno. */
+int runtime_start(const grove_config_t *config);
+
+bool runtime_running(void);
+
+/* True when a worker's thread has to end: it has nothing left to run. */
+static inline bool runtime_stopping(const struct worker *worker)
+{
+    return __builtin_expect(
+               atomic_load_explicit(&runtime_stop, memory_order_acquire), 0) &&
+           worker->thread && worker->active == 0;
+}
+
+#endif

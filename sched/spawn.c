@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/* Making greenlets and making them ready. */
+#include "sched/spawn.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sched/extra.h"
+#include "sched/idle.h"
+#include "sched/inject.h"
+#include "sched/record.h"
+#include "sched/reference.h"
+#include "sched/runtime.h"
+#include "sched/scheduler.h"
+
+#define CONTAINER(pointer, type, member)                                                 \
+    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+/* name and extra are NULL in every free record. */
+static inline void fill(struct grove *greenlet, grove_fn fn, void *arg, uint64_t id)
+{
+    greenlet->stack_pointer = NULL;
+    greenlet->function = fn;
+    greenlet->value = arg;
+    greenlet->joiner = NULL;
+    greenlet->activation = NULL;
+    greenlet->error = 0;
+    greenlet->id = id;
+    greenlet->timeouts_pending = 0;
+    atomic_store_explicit(&greenlet->owner, NULL, memory_order_relaxed);
+    atomic_store_explicit(&greenlet->kill_error, 0, memory_order_relaxed);
+    /* One reference for the caller, one for the runtime. */
+    atomic_store_explicit(
+        &greenlet->state, 2 * GREENLET_REFERENCE, memory_order_relaxed);
+}
+
+static inline struct grove *make(struct worker *worker, grove_fn fn, void *arg)
+{
+    if (__builtin_expect(fn == NULL, 0)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    struct grove *greenlet = record_new(worker);
+    if (__builtin_expect(greenlet != NULL, 1))
+        fill(greenlet, fn, arg, ++worker->next_id);
+    return greenlet;
+}
+
+static struct grove *make_plain(grove_fn fn, void *arg)
+{
+    static _Atomic(uint64_t) last_id; /* worker number 0 in the upper bits: none */
+
+    if (!fn) {
+        errno = EINVAL;
+        return NULL;
+    }
+    struct grove *greenlet = record_new_plain();
+    if (greenlet)
+        fill(greenlet, fn, arg,
+            1 + atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed));
+    return greenlet;
+}
+
+static void inject(struct grove *greenlet)
+{
+    inject_push(greenlet);
+    idle_submitted(NULL);
+}
+
+/* Takes back a greenlet that nobody has seen yet. */
+static void unmake(struct worker *worker, struct grove *greenlet)
+{
+    greenlet->function = NULL;
+    record_free(worker, greenlet);
+}
+
+grove_t *grove_spawn(grove_fn fn, void *arg)
+{
+    struct worker *worker = worker_self;
+
+    if (__builtin_expect(!worker, 0) && !(worker = worker_enter()))
+        return NULL;
+    struct grove *greenlet = make(worker, fn, arg);
+    if (__builtin_expect(!greenlet, 0))
+        return NULL;
+    atomic_store_explicit(&greenlet->owner, worker, memory_order_relaxed);
+    scheduler_ready(worker, greenlet);
+    return greenlet;
+}
+
+/* Makes an unstarted greenlet available to all workers. 0 or -1 with errno ENOMEM. */
+static int offer(struct worker *worker, struct grove *greenlet)
+{
+    if (worker->index < 0) {
+        inject(greenlet);
+        return 0;
+    }
+    if (__builtin_expect(deque_push(&worker->deque, greenlet) < 0, 0))
+        return -1;
+    idle_submitted(worker);
+    return 0;
+}
+
+static grove_t *go_from_plain_thread(grove_fn fn, void *arg)
+{
+    struct worker *worker = worker_attend();
+
+    if (worker)
+        return grove_go(fn, arg);
+    if (errno)
+        return NULL;
+    struct grove *greenlet = make_plain(fn, arg);
+    if (greenlet)
+        inject(greenlet);
+    return greenlet;
+}
+
+grove_t *grove_go(grove_fn fn, void *arg)
+{
+    struct worker *worker = worker_self;
+
+    if (__builtin_expect(!worker, 0))
+        return go_from_plain_thread(fn, arg);
+    struct grove *greenlet = make(worker, fn, arg);
+    if (__builtin_expect(!greenlet, 0))
+        return NULL;
+    if (__builtin_expect(offer(worker, greenlet) < 0, 0)) {
+        unmake(worker, greenlet);
+        return NULL;
+    }
+    return greenlet;
+}
+
+/* On its home worker: what was held back becomes ready. Its reference is the runtime's,
+ * so a killed one (already ended) only has to be let go. */
+static void unhold(struct grove *greenlet)
+{
+    struct extra *extra = greenlet->extra;
+    struct worker *worker = extra->home;
+
+    if (atomic_load_explicit(&greenlet->kill_error, memory_order_acquire) == 0 &&
+        extra->affinity != GROVE_LOCAL && offer(worker, greenlet) == 0)
+        return;
+    atomic_store_explicit(&greenlet->owner, worker, memory_order_relaxed);
+    scheduler_ready(worker, greenlet);
+}
+
+static void delay_over(struct timer *timer)
+{
+    unhold(CONTAINER(timer, struct extra, delay)->greenlet);
+}
+
+static void deliver_start(struct message *message)
+{
+    unhold(CONTAINER(message, struct extra, start_message)->greenlet);
+}
+
+int grove_start(grove_t *g)
+{
+    struct extra *extra = g->extra;
+
+    if (!extra || !atomic_exchange_explicit(&extra->held, false, memory_order_acq_rel))
+        return 0;
+    if (extra->home == worker_self) {
+        unhold(g);
+        return 0;
+    }
+    extra->start_message.deliver = deliver_start;
+    worker_send(extra->home, &extra->start_message);
+    return 0;
+}
+
+static struct extra *extra_new(const grove_attr_t *attr)
+{
+    struct extra *extra = calloc(1, sizeof *extra);
+
+    if (extra) {
+        extra->affinity = attr->affinity;
+        extra->stack_size = attr->stack_size;
+        atomic_init(&extra->held, attr->deferred);
+    }
+    return extra;
+}
+
+static bool attributes_valid(const grove_attr_t *attr)
+{
+    return (unsigned)attr->affinity <= GROVE_CPU && attr->delay >= 0 &&
+           (attr->stack_size == 0 || (attr->stack_size >= STACK_SIZE_MIN &&
+                                         attr->stack_size <= STACK_SIZE_MAX));
+}
+
+/* Makes ready, holds back or delays a greenlet made with attributes. */
+static int launch(struct worker *worker, struct grove *greenlet, double delay)
+{
+    struct extra *extra = greenlet->extra;
+
+    if (atomic_load_explicit(&extra->held, memory_order_relaxed))
+        return 0;
+    if (delay > 0) {
+        extra->delay.fire = delay_over;
+        return timers_add(&worker->timers, &extra->delay, timers_deadline(delay));
+    }
+    if (extra->affinity != GROVE_LOCAL)
+        return offer(worker, greenlet);
+    atomic_store_explicit(&greenlet->owner, worker, memory_order_relaxed);
+    scheduler_ready(worker, greenlet);
+    return 0;
+}
+
+grove_t *grove_spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg)
+{
+    struct worker *worker;
+    char *name = NULL;
+
+    if (!attr)
+        return grove_spawn(fn, arg);
+    if (!attributes_valid(attr)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (!(worker = worker_enter()))
+        return NULL;
+    struct extra *extra = extra_new(attr);
+    if (!extra)
+        return NULL;
+    if (attr->name && !(name = strdup(attr->name)))
+        goto free_extra;
+    struct grove *greenlet = make(worker, fn, arg);
+    if (!greenlet)
+        goto free_name;
+    extra->greenlet = greenlet;
+    extra->home = worker;
+    greenlet->extra = extra;
+    atomic_store_explicit(&greenlet->name, name, memory_order_relaxed);
+    if (launch(worker, greenlet, attr->delay) == 0)
+        return greenlet;
+    greenlet->extra = NULL;
+    atomic_store_explicit(&greenlet->name, NULL, memory_order_relaxed);
+    unmake(worker, greenlet);
+free_name:
+    free(name);
+free_extra:
+    free(extra);
+    return NULL;
+}
+
+grove_t *grove_spawn_later(double seconds, grove_fn fn, void *arg)
+{
+    grove_attr_t attr = {.delay = seconds};
+
+    return grove_spawn_with(&attr, fn, arg);
+}
+
+struct placement {
+    struct message message;
+    struct grove *greenlet;
+};
+
+static void deliver_placement(struct message *message)
+{
+    struct placement *placement = CONTAINER(message, struct placement, message);
+
+    scheduler_ready(worker_self, placement->greenlet);
+    free(placement);
+}
+
+struct grove *greenlet_spawn_on(struct worker *worker, grove_fn fn, void *arg)
+{
+    struct worker *self = worker_self;
+
+    if (self == worker)
+        return grove_spawn(fn, arg);
+    struct placement *placement = malloc(sizeof *placement);
+    if (!placement)
+        return NULL;
+    struct grove *greenlet = self ? make(self, fn, arg) : make_plain(fn, arg);
+    if (!greenlet) {
+        free(placement);
+        return NULL;
+    }
+    atomic_store_explicit(&greenlet->owner, worker, memory_order_relaxed);
+    placement->greenlet = greenlet;
+    placement->message.deliver = deliver_placement;
+    worker_send(worker, &placement->message);
+    return greenlet;
+}

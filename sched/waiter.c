@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/waiter.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sched/scheduler.h"
+#include "sched/timeouts.h"
+
+int waiter_interrupt(void)
+{
+    struct worker *worker = worker_self;
+
+    if (!worker)
+        return 0;
+    struct grove *me = worker->current;
+    if (!me)
+        return EDEADLK;
+    int error = atomic_load_explicit(&me->kill_error, memory_order_relaxed);
+    if (__builtin_expect(error != 0, 0))
+        return error;
+    if (__builtin_expect(me->timeouts_pending != 0, 0)) {
+        timeouts_take_pending(me);
+        return ETIMEDOUT;
+    }
+    return 0;
+}
+
+int waiter_init(struct waiter *waiter)
+{
+    struct worker *worker = worker_attend();
+
+    atomic_store_explicit(&waiter->list, NULL, memory_order_relaxed);
+    waiter->detach = waiter_detach_list;
+    waiter->result = 0;
+    waiter->timer.id = 0;
+    waiter->home = worker;
+    waiter->greenlet = NULL;
+    if (!worker) {
+        atomic_store_explicit(&waiter->awake, 0, memory_order_relaxed);
+        return errno == 0 ? 0 : -1;
+    }
+    waiter->greenlet = worker->current;
+    if (!waiter->greenlet) {
+        errno = EDEADLK;
+        return -1;
+    }
+    return 0;
+}
+
+void waiter_link(struct wait_list *list, struct waiter *waiter)
+{
+    waiter->next = NULL;
+    waiter->prev = list->last;
+    if (list->last)
+        list->last->next = waiter;
+    else
+        list->first = waiter;
+    list->last = waiter;
+    atomic_store_explicit(&waiter->list, list, memory_order_relaxed);
+}
+
+void waiter_unlink(struct wait_list *list, struct waiter *waiter)
+{
+    if (waiter->prev)
+        waiter->prev->next = waiter->next;
+    else
+        list->first = waiter->next;
+    if (waiter->next)
+        waiter->next->prev = waiter->prev;
+    else
+        list->last = waiter->prev;
+    atomic_store_explicit(&waiter->list, NULL, memory_order_relaxed);
+}
+
+struct waiter *waiter_pop(struct wait_list *list)
+{
+    struct waiter *waiter = list->first;
+
+    if (waiter)
+        waiter_unlink(list, waiter);
+    return waiter;
+}
+
+struct waiter *waiter_pop_all(struct wait_list *list)
+{
+    struct waiter *first = list->first;
+
+    for (struct waiter *waiter = first; waiter; waiter = waiter->next)
+        atomic_store_explicit(&waiter->list, NULL, memory_order_relaxed);
+    list->first = list->last = NULL;
+    return first;
+}
+
+bool waiter_detach_list(struct waiter *waiter)
+{
+    struct wait_list *list = atomic_load_explicit(&waiter->list, memory_order_relaxed);
+
+    if (!list)
+        return false;
+    section_enter(&list->section);
+    bool linked = atomic_load_explicit(&waiter->list, memory_order_relaxed) == list;
+    if (linked)
+        waiter_unlink(list, waiter);
+    section_leave(&list->section);
+    return linked;
+}
+
+void waiter_cancel(struct waiter *waiter, int error)
+{
+    if (waiter->detach(waiter))
+        waiter_wake(waiter, error);
+}
+
+#define CONTAINER(pointer, type, member)                                                 \
+    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+static void fire(struct timer *timer)
+{
+    waiter_cancel(CONTAINER(timer, struct waiter, timer), ETIMEDOUT);
+}
+
+static void deliver_wake(struct message *message)
+{
+    struct waiter *waiter = CONTAINER(message, struct waiter, message);
+
+    scheduler_ready(waiter->home, waiter->greenlet);
+}
+
+static void futex(_Atomic(uint32_t) *word, int operation, uint32_t value,
+    const struct timespec *until)
+{
+    syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, until, NULL,
+        FUTEX_BITSET_MATCH_ANY);
+}
+
+void waiter_wake(struct waiter *waiter, int result)
+{
+    waiter->result = result;
+    if (__builtin_expect(waiter->greenlet != NULL, 1)) {
+        if (__builtin_expect(waiter->home == worker_self, 1)) {
+            scheduler_ready(waiter->home, waiter->greenlet);
+            return;
+        }
+        waiter->message.deliver = deliver_wake;
+        worker_send(waiter->home, &waiter->message);
+        return;
+    }
+    /* The waiter may return as soon as it sees this. A wake of a word that is gone is
+     * a spurious wake of somebody at worst, which every futex user has to stand. */
+    atomic_store_explicit(&waiter->awake, 1, memory_order_release);
+    futex(&waiter->awake, FUTEX_WAKE, INT_MAX, NULL);
+}
+
+void waiter_wake_chain(struct waiter *first, int result)
+{
+    while (first) {
+        struct waiter *next = first->next;
+        waiter_wake(first, result);
+        first = next;
+    }
+}
+
+static int park_thread(struct waiter *waiter, double timeout)
+{
+    nanoseconds deadline = timeout < 0 ? TIMERS_NEVER : timers_deadline(timeout);
+    struct timespec until = {deadline / 1000000000, deadline % 1000000000};
+    int saved_errno = errno;
+
+    while (atomic_load_explicit(&waiter->awake, memory_order_acquire) == 0) {
+        if (deadline != TIMERS_NEVER && timers_clock() >= deadline) {
+            if (waiter->detach(waiter))
+                return ETIMEDOUT;
+            deadline = TIMERS_NEVER; /* its wake is on the way */
+        }
+        futex(&waiter->awake, FUTEX_WAIT_BITSET, 0,
+            deadline == TIMERS_NEVER ? NULL : &until);
+    }
+    errno = saved_errno;
+    return waiter->result;
+}
+
+int waiter_park(struct waiter *waiter, double timeout)
+{
+    struct grove *me = waiter->greenlet;
+
+    if (!me)
+        return park_thread(waiter, timeout);
+    struct worker *worker = waiter->home;
+    if (timeout >= 0) {
+        waiter->timer.fire = fire;
+        if (timers_add(&worker->timers, &waiter->timer, timers_deadline(timeout)) < 0 &&
+            waiter->detach(waiter))
+            return ENOMEM;
+    }
+    me->activation->waiting = waiter;
+    scheduler_park(worker, me);
+    me->activation->waiting = NULL;
+    timers_remove(&worker->timers, &waiter->timer);
+    return waiter->result;
+}
+
+int waiter_block(struct wait_list *list, struct waiter *waiter, double timeout)
+{
+    waiter_link(list, waiter);
+    section_leave(&list->section);
+    return waiter_park(waiter, timeout);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SCHED_WATCH_H
+#define SCHED_WATCH_H
+
+/*
+ * The list of those who want to know of a greenlet's end: joiners (waiters that are
+ * parked) and links (waiters with no detach function, see struct link), in the order in
+ * which they came, under the lock bit of the greenlet's state.
+ */
+
+#include <stdbool.h>
+
+#include "sched/greenlet.h"
+#include "sched/waiter.h"
+
+/* A callback in the place of a waiter; waiter.detach is NULL. */
+struct link {
+    struct waiter waiter;
+    void (*function)(struct grove *greenlet, void *arg);
+    void *arg;
+    bool borrowed; /* not to be freed: belongs to a grove_wait */
+};
+
+/* Appends; false if the greenlet has ended. Any thread. */
+bool watch_add(struct grove *greenlet, struct waiter *watcher);
+
+/* Takes out; false if the greenlet's end was first and will call or has called it. */
+bool watch_remove(struct grove *greenlet, struct waiter *watcher);
+
+#endif
