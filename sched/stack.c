@@ -122,7 +122,7 @@ static void trim_list(struct stack *stack)
     ranges_flush(&ranges);
 }
 
-/* --- a class: under its lock ------------------------------------------------------ */
+/* A class: under its lock. */
 
 static size_t clamp(size_t value, size_t low, size_t high)
 {
@@ -203,8 +203,7 @@ static void class_put_batch(
     class->batches = batch;
 }
 
-/* --- a cache: its owner ------------------------------------------------------------
- */
+/* A cache: its owner. */
 
 void stack_cache_init(struct stack_cache *cache)
 {
@@ -456,8 +455,7 @@ void stack_cache_drain(struct stack_cache *cache)
     pthread_mutex_unlock(&class->lock);
 }
 
-/* --- the process -------------------------------------------------------------------
- */
+/* The process. */
 
 int stack_init(size_t default_size, size_t cache_bytes)
 {
