@@ -254,8 +254,10 @@ int harness_main(const char *suite, const struct harness_test *tests, size_t n)
     CU_set_test_complete_handler(test_ended);
     CU_run_all_tests();
     CU_print_run_results(stdout);
+    putchar('\n');
 
-    /* A test that wrecks CUnit's own stack frame can end the run early and in silence. */
+    /* A test that wrecks CUnit's own stack frame can end the run early and in silence.
+     */
     unsigned registered = CU_get_registry()->uiNumberOfTests;
     unsigned failures = CU_get_number_of_failures();
     CU_cleanup_registry();
