@@ -14,7 +14,8 @@
  *   GREENLET_DONE     set once, by who ends it, with release: value and error are valid
  *   GREENLET_LOCK     guards joiners and links; short; nobody takes it after DONE
  *   GREENLET_WATCHED  joiners or links may exist
- *   GREENLET_ENDED_UNRUN  with DONE: killed before its start, still lies in a queue
+ *   GREENLET_UNRUN    it will never run; who set it ends it. It still lies in a queue
+ *   GREENLET_KILL_SENT  kill_message is under way
  *
  * A greenlet that ends while its last reference but the runtime's is in the hands of a
  * greenlet of the same worker parked in grove_await needs none of that: nobody else may
@@ -30,7 +31,7 @@
  *   kill_error        set once by compare-and-swap by a killer; taken back by the
  *                     greenlet (grove_kill_clear)
  *   first, last       under GREENLET_LOCK; after DONE the one who set DONE
- *   kill_message      the killer that set kill_error
+ *   kill_message      the killer that set GREENLET_KILL_SENT, until it is delivered
  *   name, extra       published once by compare-and-swap / before the start
  */
 
@@ -52,6 +53,7 @@ enum {
     GREENLET_LOCK = 2,
     GREENLET_WATCHED = 4,
     GREENLET_UNRUN = 8,
+    GREENLET_KILL_SENT = 16,
     GREENLET_REFERENCE = 1 << 8
 };
 

@@ -5,6 +5,7 @@
 /* The greenlets ready on one worker, first in first out. Owner only; the length is
  * read by the statistics. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,26 @@ static inline struct grove *runqueue_pop(struct runqueue *queue)
         queue->length--;
     }
     return greenlet;
+}
+
+/* Takes one out of the middle; false if it isn't in. Walks the queue. */
+static inline bool runqueue_remove(struct runqueue *queue, struct grove *greenlet)
+{
+    struct grove *before = NULL;
+
+    for (struct grove *at = queue->first; at; before = at, at = at->next) {
+        if (at != greenlet)
+            continue;
+        if (before)
+            before->next = at->next;
+        else
+            queue->first = at->next;
+        if (queue->last == at)
+            queue->last = before;
+        queue->length--;
+        return true;
+    }
+    return false;
 }
 
 #endif

@@ -92,6 +92,9 @@ struct worker {
 extern __thread struct worker *worker_self
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
+/* The most workers there can be: the range of GROVE_WORKERS. */
+#define WORKER_MAX 256
+
 /* Biases of sections: a worker's is its index + 1; what never matches is for guests,
  * for builds without asymmetric barriers. */
 #define WORKER_UNBIASED (UINT32_MAX - 1)
@@ -109,8 +112,14 @@ struct worker *worker_enter(void);
  * now stays a plain thread: NULL with errno 0. */
 struct worker *worker_attend(void);
 
-/* Sets a worker up / frees what it holds. 0 or -1 with errno. */
+/* Sets up the worker of that index, or a guest (-1). NULL with errno. */
 struct worker *worker_new(int index);
+
+/* The calling thread becomes the worker's. */
+void worker_adopt_thread(struct worker *worker);
+
+/* Frees what it holds. No greenlet of it runs any more; by its own thread, or after
+ * that has ended. */
 void worker_free(struct worker *worker);
 
 /* Gives [message] to a worker and wakes it if it sleeps. Any thread. */

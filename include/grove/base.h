@@ -31,11 +31,11 @@
 #if defined(__GNUC__)
 #define GROVE_API __attribute__((visibility("default")))
 #define GROVE_NORETURN __attribute__((noreturn))
-#define GROVE_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define GROVE_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 #else
 #define GROVE_API
 #define GROVE_NORETURN
-#define GROVE_PRINTF(format, first)
+#define GROVE_PRINTF(text, first)
 #endif
 
 #ifdef __cplusplus

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* Ends other than a return: exit, fail; and the cleanup that all ends share. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sched/extra.h"
+#include "sched/finish.h"
+#include "sched/local_end.h"
+#include "sched/report.h"
+#include "sched/scheduler.h"
+#include "sched/timeouts.h"
+
+struct defer {
+    struct defer *next;
+    void (*function)(void *arg);
+    void *arg;
+};
+
+void (*local_end)(void *locals);
+
+void greenlet_clean_up(struct grove *greenlet)
+{
+    struct activation *activation = greenlet->activation;
+
+    /* A defer may give further ones, and set locals. */
+    while (activation->defers || activation->locals) {
+        struct defer *defer = activation->defers;
+        if (defer) {
+            activation->defers = defer->next;
+            void (*function)(void *) = defer->function;
+            void *arg = defer->arg;
+            free(defer);
+            function(arg);
+            continue;
+        }
+        void *locals = activation->locals;
+        activation->locals = NULL;
+        local_end(locals);
+    }
+    timeouts_stop_all(greenlet);
+}
+
+int grove_defer(void (*fn)(void *arg), void *arg)
+{
+    struct worker *worker = worker_self;
+
+    if (!fn) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (!worker || !worker->current || worker->current == worker->main) {
+        errno = EPERM;
+        return -1;
+    }
+    struct defer *defer = malloc(sizeof *defer);
+    if (!defer)
+        return -1;
+    struct activation *activation = worker->current->activation;
+    *defer = (struct defer){activation->defers, fn, arg};
+    activation->defers = defer;
+    return 0;
+}
+
+static struct grove *current_greenlet(void)
+{
+    struct worker *worker = worker_self;
+
+    return worker && worker->current != worker->main ? worker->current : NULL;
+}
+
+void grove_exit(void *value)
+{
+    if (!current_greenlet())
+        pthread_exit(value);
+    greenlet_finish(value);
+}
+
+/* Without memory for the text the greenlet fails all the same, with none. */
+static void keep_text(struct grove *greenlet, const char *text)
+{
+    if (!greenlet->extra)
+        greenlet->extra = calloc(1, sizeof *greenlet->extra);
+    if (greenlet->extra) {
+        free(greenlet->extra->error_text);
+        greenlet->extra->error_text = strdup(text);
+    }
+}
+
+void grove_fail(int error, const char *format, ...)
+{
+    struct grove *greenlet = current_greenlet();
+    char text[512];
+    va_list arguments;
+
+    if (error <= 0)
+        error = EINVAL;
+    va_start(arguments, format);
+    if (vsnprintf(text, sizeof text, format ? format : "", arguments) < 0)
+        text[0] = '\0';
+    va_end(arguments);
+    report_failure(greenlet, error, text);
+    if (!greenlet)
+        pthread_exit(NULL);
+    stats_add(worker_self->stats, failures, 1);
+    keep_text(greenlet, text);
+    greenlet->error = error;
+    greenlet_finish(NULL);
+}

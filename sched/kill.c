@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Killing: a request that the target finds, and a message that brings it there.
+ *
+ * The request is kill_error, set once. Who finds it:
+ *   a greenlet that blocks   waiter_interrupt() at the entry of each blocking call
+ *   one that is blocked      the kill message, delivered on its own worker, cancels the
+ *                            wait; so a kill never races with a wake from elsewhere
+ *   one that hasn't started  greenlet_activate(), by whoever takes it from a queue
+ *
+ * The last is a Dekker race with the starter, for which the killer pays:
+ *   starter  owner = worker;  barrier_light();  kill_error set?  -> doesn't run it
+ *   killer   kill_error set;  barrier_heavy();  owner NULL?      -> it will never run
+ * A killer that sees no owner ends the greenlet at once, so that joiners need not wait
+ * until its queue comes to it; GREENLET_UNRUN decides if the starter does so too.
+ */
+#include <errno.h>
+
+#include "sched/barrier.h"
+#include "sched/extra.h"
+#include "sched/finish.h"
+#include "sched/reference.h"
+#include "sched/scheduler.h"
+#include "sched/waiter.h"
+
+#define CONTAINER(pointer, type, member)                                                 \
+    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+/* On the target's own worker. */
+static void interrupt(struct worker *worker, struct grove *greenlet)
+{
+    int error = atomic_load_explicit(&greenlet->kill_error, memory_order_relaxed);
+
+    if (greenlet_done(greenlet) || error == 0)
+        return;
+    if (greenlet->activation) {
+        if (greenlet->activation->waiting)
+            waiter_cancel(greenlet->activation->waiting, error);
+        return;
+    }
+    /* Lies in this worker's run queue. It stays there, ended. */
+    if (greenlet_claim_unrun(greenlet)) {
+        struct grove *joiner = greenlet->joiner;
+        greenlet->joiner = NULL;
+        greenlet_end_unrun(greenlet, error);
+        if (joiner)
+            scheduler_ready(worker, joiner);
+    }
+}
+
+static void deliver_kill(struct message *message)
+{
+    struct grove *greenlet = CONTAINER(message, struct grove, kill_message);
+
+    /* From here on the message may be sent again; a request made before was not sent,
+     * and is seen below. */
+    atomic_fetch_and_explicit(
+        &greenlet->state, ~(uint32_t)GREENLET_KILL_SENT, memory_order_seq_cst);
+    interrupt(worker_self, greenlet);
+    greenlet_release(greenlet);
+}
+
+/* One that is held back or delayed is in no queue: it gets into one, ended, to let go of
+ * the runtime's reference. */
+static void release_held(struct grove *greenlet)
+{
+    struct extra *extra = greenlet->extra;
+
+    if (!extra)
+        return;
+    if (atomic_load_explicit(&extra->held, memory_order_relaxed)) {
+        grove_start(greenlet);
+        return;
+    }
+    if (extra->delay.id != 0 && extra->home == worker_self) {
+        timers_remove(&extra->home->timers, &extra->delay);
+        scheduler_ready(extra->home, greenlet);
+    }
+}
+
+/* Asks, without waiting. True if this call made the request. */
+static bool request(struct grove *greenlet, int error)
+{
+    int none = 0;
+
+    return !greenlet_done(greenlet) &&
+           atomic_compare_exchange_strong_explicit(&greenlet->kill_error, &none, error,
+               memory_order_seq_cst, memory_order_relaxed);
+}
+
+/* Carries out a request, after a barrier_heavy(). */
+static void carry_out(struct grove *greenlet, int error)
+{
+    struct worker *owner = atomic_load_explicit(&greenlet->owner, memory_order_acquire);
+
+    if (!owner) {
+        if (greenlet_claim_unrun(greenlet)) {
+            greenlet_end_unrun(greenlet, error);
+            release_held(greenlet);
+        }
+        return;
+    }
+    if (owner == worker_self) {
+        struct grove *current = owner->current;
+        owner->current = NULL;
+        interrupt(owner, greenlet);
+        owner->current = current;
+        return;
+    }
+    if (atomic_fetch_or_explicit(
+            &greenlet->state, GREENLET_KILL_SENT, memory_order_seq_cst) &
+        GREENLET_KILL_SENT)
+        return; /* on its way, and will find this request */
+    greenlet_retain(greenlet); /* the message's */
+    greenlet->kill_message.deliver = deliver_kill;
+    worker_send(owner, &greenlet->kill_message);
+}
+
+static bool is_started(const struct grove *greenlet)
+{
+    return atomic_load_explicit(&greenlet->owner, memory_order_acquire) != NULL;
+}
+
+static int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+static int wait_for_end(struct grove *greenlet, double timeout)
+{
+    return timeout == 0 ? 0 : grove_join(greenlet, timeout);
+}
+
+int grove_kill_with(grove_t *g, int error, double timeout)
+{
+    struct worker *worker = worker_self;
+
+    if (!g || error <= 0)
+        return fail(EINVAL);
+    if (request(g, error)) {
+        /* On its own thread the starter can't be racing. */
+        if (!worker ||
+            atomic_load_explicit(&g->owner, memory_order_relaxed) != worker)
+            barrier_heavy(); /* pairs with barrier_light in greenlet_activate */
+        carry_out(g, error);
+    }
+    if (worker && worker->current == g)
+        return 0;
+    return wait_for_end(g, timeout);
+}
+
+int grove_kill(grove_t *g, double timeout)
+{
+    return grove_kill_with(g, ECANCELED, timeout);
+}
+
+/* Those not yet started first, so that a dying greenlet can't wait for one of them. */
+int grove_killall(grove_t **gs, size_t n, double timeout)
+{
+    if (n && !gs)
+        return fail(EINVAL);
+    barrier_heavy(); /* a fresh look at owner */
+    for (int started = 0; started < 2; started++)
+        for (size_t i = 0; i < n; i++)
+            if (is_started(gs[i]) == started)
+                grove_kill(gs[i], 0);
+    if (timeout == 0)
+        return 0;
+    return grove_joinall(gs, n, timeout);
+}
+
+int grove_kill_clear(void)
+{
+    struct worker *worker = worker_self;
+
+    if (!worker || !worker->current)
+        return 0;
+    return atomic_exchange_explicit(
+        &worker->current->kill_error, 0, memory_order_seq_cst);
+}

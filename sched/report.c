@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "sched/report.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sched/runtime.h"
+
+#define FRAMES 32
+
+static bool silent(void)
+{
+    return runtime_config.report == GROVE_REPORT_OFF;
+}
+
+static void print_frames(FILE *out)
+{
+    void *frames[FRAMES];
+    int count = backtrace(frames, FRAMES);
+    char **symbols = backtrace_symbols(frames, count);
+
+    /* The first two are this function and its caller. */
+    for (int i = 2; i < count; i++) {
+        if (symbols)
+            fprintf(out, "  %s\n", symbols[i]);
+        else
+            fprintf(out, "  %p\n", frames[i]);
+    }
+    free(symbols);
+}
+
+static void write_all(const char *text, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(STDERR_FILENO, text, length);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return;
+        text += written;
+        length -= (size_t)written;
+    }
+}
+
+void report_failure(struct grove *greenlet, int error, const char *text)
+{
+    char *report = NULL;
+    size_t length = 0;
+
+    if (silent())
+        return;
+    FILE *out = open_memstream(&report, &length);
+    if (!out)
+        return;
+    const char *name = strerrorname_np(error);
+    fprintf(out, "greenlet %s failed with %s: %s\n",
+        greenlet ? grove_name(greenlet) : "main", name ? name : strerror(error), text);
+    print_frames(out);
+    if (fclose(out) == 0)
+        write_all(report, length);
+    free(report);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "sched/runtime.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <grove/runtime.h>
+
+#include "sched/barrier.h"
+#include "sched/guest.h"
+#include "sched/hub.h"
+#include "sched/idle.h"
+#include "sched/kill_all.h"
+#include "sched/overflow.h"
+#include "sched/scheduler.h"
+#include "sched/stack.h"
+
+#define TEXT_(number) #number
+#define TEXT(number) TEXT_(number)
+#define VERSION                                                                          \
+    TEXT(GROVE_VERSION_MAJOR)                                                            \
+    "." TEXT(GROVE_VERSION_MINOR) "." TEXT(GROVE_VERSION_PATCH)
+
+nanoseconds runtime_switch_interval;
+struct topology runtime_topology;
+struct config runtime_config;
+_Atomic(bool) runtime_stop;
+
+/* Held while the runtime starts or stops. */
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic(bool) running;
+
+bool runtime_running(void)
+{
+    return atomic_load_explicit(&running, memory_order_acquire);
+}
+
+const char *grove_version(void)
+{
+    return VERSION;
+}
+
+/* The main greenlet of a worker's own thread does nothing but let others run. */
+static void *worker_thread(void *arg)
+{
+    struct worker *worker = arg;
+    char name[16];
+
+    snprintf(name, sizeof name, "grove-%d", worker->index);
+    pthread_setname_np(pthread_self(), name);
+    topology_bind(&runtime_topology, worker->index);
+    overflow_thread_enter();
+    stats_worker_start(worker->stats, runtime_topology.worker[worker->index].pu);
+    worker_adopt_thread(worker);
+    while (!runtime_stopping(worker)) {
+        worker->current = NULL;
+        scheduler_switch(worker, worker->main, scheduler_next(worker));
+    }
+    stats_worker_stop(worker->stats);
+    worker_self = NULL;
+    overflow_thread_leave();
+    return NULL;
+}
+
+static void join_threads(int count)
+{
+    atomic_store_explicit(&runtime_stop, true, memory_order_seq_cst);
+    for (int i = 0; i < count; i++) {
+        if (!workers[i]->thread)
+            continue;
+        hub_ring(workers[i]->hub);
+        pthread_join((pthread_t)workers[i]->thread, NULL);
+    }
+}
+
+static int start_threads(bool main_is_worker)
+{
+    for (int i = main_is_worker; i < worker_count; i++) {
+        pthread_t thread;
+        /* Set before it runs: it asks whether it has one. */
+        workers[i]->thread = workers[i];
+        int error = pthread_create(&thread, NULL, worker_thread, workers[i]);
+        if (error) {
+            workers[i]->thread = NULL;
+            join_threads(i);
+            errno = error;
+            return -1;
+        }
+        workers[i]->thread = (void *)thread;
+    }
+    return 0;
+}
+
+static int make_workers(void)
+{
+    workers = calloc((size_t)runtime_topology.workers, sizeof *workers);
+    if (!workers)
+        return -1;
+    for (worker_count = 0; worker_count < runtime_topology.workers; worker_count++)
+        if (!(workers[worker_count] = worker_new(worker_count)))
+            return -1;
+    return 0;
+}
+
+static void free_workers(void)
+{
+    for (int i = 0; i < worker_count; i++)
+        worker_free(workers[i]);
+    free(workers);
+    workers = NULL;
+    worker_count = 0;
+}
+
+static const char *overflow_subject(void *owner, uint64_t *id)
+{
+    struct grove *greenlet = owner;
+    char *name = atomic_load_explicit(&greenlet->name, memory_order_relaxed);
+
+    *id = greenlet->id;
+    return name;
+}
+
+static const struct stack *running_stack(void)
+{
+    struct worker *worker = worker_self;
+
+    return worker && worker->current ? worker->current->activation->stack : NULL;
+}
+
+static const struct overflow_hooks overflow_hooks = {overflow_subject, running_stack};
+
+static int start(void)
+{
+    static const char *const binds[] = {"", "auto", "core", "pu", "none"};
+    static const char *const backends[] = {"", "epoll", "poll", "select", "iouring"};
+    bool is_main = gettid() == getpid();
+
+    barrier_init();
+    runtime_switch_interval = (nanoseconds)(runtime_config.switch_interval * 1e9);
+    if (topology_load(&runtime_topology, &runtime_config, NULL) < 0)
+        return -1;
+    int error = -stack_init(runtime_config.stack_size, runtime_config.stack_cache);
+    if (error)
+        goto free_topology;
+    struct stats_setup setup = {
+        .workers = runtime_topology.workers,
+        .stack_size = runtime_config.stack_size,
+        .version = VERSION,
+        .bind = binds[runtime_config.bind],
+        .backend = backends[runtime_config.backend],
+    };
+    error = -stats_open(&setup);
+    if (error)
+        goto destroy_stacks;
+    overflow_install(&overflow_hooks);
+    idle_reset();
+    atomic_store_explicit(&runtime_stop, false, memory_order_relaxed);
+    if (make_workers() < 0)
+        goto free_made;
+    if (is_main) {
+        topology_bind(&runtime_topology, 0);
+        overflow_thread_enter();
+        stats_worker_start(workers[0]->stats, runtime_topology.worker[0].pu);
+        worker_adopt_thread(workers[0]);
+    }
+    if (start_threads(is_main) == 0)
+        return 0;
+free_made:
+    error = errno;
+    free_workers();
+    stats_close();
+destroy_stacks:
+    stack_depot_destroy();
+free_topology:
+    topology_free(&runtime_topology);
+    errno = error;
+    return -1;
+}
+
+int runtime_start(const grove_config_t *config)
+{
+    int result = 0;
+
+    pthread_mutex_lock(&start_lock);
+    if (!runtime_running()) {
+        result = config_load(&runtime_config, config);
+        if (result == 0)
+            result = start();
+        if (result == 0)
+            atomic_store_explicit(&running, true, memory_order_release);
+    }
+    pthread_mutex_unlock(&start_lock);
+    return result;
+}
+
+int grove_init(const grove_config_t *config)
+{
+    return runtime_start(config);
+}
+
+static void stop(void)
+{
+    join_threads(worker_count);
+    if (worker_self) {
+        stats_worker_stop(worker_self->stats);
+        overflow_thread_leave();
+        topology_unbind(&runtime_topology);
+    }
+    free_workers();
+    worker_self = NULL;
+    stack_depot_destroy();
+    stats_close();
+    topology_free(&runtime_topology);
+    atomic_store_explicit(&running, false, memory_order_release);
+}
+
+int grove_shutdown(double timeout)
+{
+    struct worker *worker = worker_self;
+
+    if (!runtime_running())
+        return 0;
+    if (timeout != timeout) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (!worker || worker->index != 0 || worker->current != worker->main ||
+        guest_count() > 0) {
+        errno = EPERM;
+        return -1;
+    }
+    int error = kill_all(NULL, timeout);
+    if (error) {
+        errno = error;
+        return -1;
+    }
+    pthread_mutex_lock(&start_lock);
+    stop();
+    pthread_mutex_unlock(&start_lock);
+    return 0;
+}
+
+struct worker *worker_attend(void)
+{
+    if (worker_self)
+        return worker_self;
+    if (!runtime_running() && runtime_start(NULL) < 0)
+        return NULL;
+    errno = 0;
+    return worker_self;
+}
+
+struct worker *worker_enter(void)
+{
+    struct worker *worker = worker_attend();
+
+    if (worker || errno)
+        return worker;
+    return guest_new();
+}
+
+int grove_worker_count(void)
+{
+    if (!runtime_running() && runtime_start(NULL) < 0)
+        return -1;
+    return worker_count;
+}
+
+int grove_worker_self(void)
+{
+    return worker_self ? worker_self->index : -1;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "sched/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sched/hub.h"
+#include "sched/record.h"
+#include "sched/reference.h"
+#include "sched/runtime.h"
+
+#define DEQUE_FIRST_CAPACITY 1024
+
+__thread struct worker *worker_self;
+struct worker **workers;
+int worker_count;
+
+/*
+ * The structs of workers are made once and kept for ever, also while no runtime runs: a
+ * section may still be biased to a worker of an earlier run, and its revoker reads
+ * in_section.
+ */
+static struct worker *slots[WORKER_MAX];
+
+struct worker *worker_of_bias(uint32_t bias)
+{
+    return slots[bias - 1];
+}
+
+/* Sanitizers have to know the bounds of the thread's own stack to return to it. */
+static void describe_stack(struct worker *worker)
+{
+#if SANITIZE_SWITCHES
+    struct sanitize_stack *stack = &worker->main_activation.sanitize;
+    pthread_attr_t attributes;
+    void *bottom = NULL;
+
+    *stack = (struct sanitize_stack){0};
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        pthread_attr_getstack(&attributes, &bottom, &stack->size);
+        pthread_attr_destroy(&attributes);
+    }
+    stack->bottom = bottom;
+#if SANITIZE_THREAD
+    stack->fiber = __tsan_get_current_fiber();
+#endif
+#else
+    (void)worker;
+#endif
+}
+
+static int make_main(struct worker *worker, const char *name)
+{
+    char *copy = strdup(name);
+
+    if (!copy)
+        return -1;
+    struct grove *greenlet = record_new_plain();
+    if (!greenlet) {
+        free(copy);
+        return -1;
+    }
+    memset(greenlet, 0, sizeof *greenlet);
+    atomic_init(&greenlet->state, GREENLET_REFERENCE);
+    atomic_init(&greenlet->owner, worker);
+    atomic_init(&greenlet->name, copy);
+    greenlet->id = ++worker->next_id;
+    greenlet->activation = &worker->main_activation;
+    worker->main = greenlet;
+    return 0;
+}
+
+static void set_numbers(struct worker *worker, int index)
+{
+    static _Atomic(uint64_t) guests;
+    uint64_t number = index >= 0
+                          ? (uint64_t)index + 1
+                          : WORKER_MAX + 1 + atomic_fetch_add_explicit(&guests, 1,
+                                                 memory_order_relaxed);
+
+    worker->index = index;
+    worker->bias = index >= 0 && barrier_asymmetric && !SANITIZE_THREAD
+                       ? (uint32_t)index + 1
+                       : WORKER_UNBIASED;
+    worker->next_id = number << RUNTIME_ID_SHIFT;
+    worker->random = (uint32_t)number * 2654435761u;
+    worker->budget = worker->tick_switches = 1;
+}
+
+static struct worker *slot(int index)
+{
+    struct worker *worker = index >= 0 ? slots[index] : NULL;
+
+    if (worker)
+        memset(worker, 0, sizeof *worker);
+    else if (!(worker = aligned_alloc(128, (sizeof *worker + 127) & ~(size_t)127)))
+        return NULL;
+    memset(worker, 0, sizeof *worker);
+    if (index >= 0)
+        slots[index] = worker;
+    return worker;
+}
+
+static const char *const backend_names[] = {
+    [GROVE_BACKEND_EPOLL] = "epoll",
+    [GROVE_BACKEND_POLL] = "poll",
+    [GROVE_BACKEND_SELECT] = "select",
+    [GROVE_BACKEND_IOURING] = "iouring",
+};
+
+struct worker *worker_new(int index)
+{
+    char name[32];
+    struct worker *worker = slot(index);
+
+    if (!worker)
+        return NULL;
+    set_numbers(worker, index);
+    stack_cache_init(&worker->stacks);
+    worker->stats = stats_worker(index);
+    if (index == 0)
+        snprintf(name, sizeof name, "main");
+    else
+        snprintf(name, sizeof name, index > 0 ? "worker-%d" : "thread", index);
+    if (deque_init(&worker->deque, DEQUE_FIRST_CAPACITY) < 0)
+        goto free_worker;
+    if (!(worker->hub = hub_new(backend_names[runtime_config.backend])))
+        goto free_deque;
+    if (make_main(worker, name) < 0)
+        goto free_hub;
+    return worker;
+free_hub:
+    hub_free(worker->hub);
+free_deque:
+    deque_free(&worker->deque);
+free_worker:
+    if (index < 0)
+        free(worker);
+    return NULL;
+}
+
+void worker_adopt_thread(struct worker *worker)
+{
+    worker->errno_address = &errno;
+    worker->current = worker->main;
+    worker->last_tick = worker->last_poll = timers_clock();
+    describe_stack(worker);
+    worker_self = worker;
+}
+
+/* What still lies in a queue has ended: its queue's reference is all that is left. */
+static void empty_queues(struct worker *worker)
+{
+    struct grove *greenlet;
+
+    while ((greenlet = runqueue_pop(&worker->ready)) ||
+           (greenlet = deque_pop(&worker->deque)))
+        greenlet_release(greenlet);
+}
+
+void worker_free(struct worker *worker)
+{
+    int saved_errno = errno;
+
+    empty_queues(worker);
+    hub_free(worker->hub);
+    if (worker->spare)
+        stack_release(&worker->stacks, worker->spare);
+    stack_cache_drain(&worker->stacks);
+    timers_free(&worker->timers);
+    deque_free(&worker->deque);
+    greenlet_release(worker->main);
+    record_drain(worker);
+    if (worker_self == worker)
+        worker_self = NULL;
+    if (worker->index < 0)
+        free(worker);
+    errno = saved_errno;
+}
+
+void worker_send(struct worker *worker, struct message *message)
+{
+    inbox_push(&worker->inbox, message);
+    /* seq_cst: after the push, as the worker looks at its inbox after setting this. */
+    if (!atomic_load_explicit(&worker->sleeping, memory_order_seq_cst) ||
+        !atomic_exchange_explicit(&worker->sleeping, false, memory_order_seq_cst))
+        return;
+    if (worker_self)
+        stats_add(worker_self->stats, wakes_sent, 1);
+    hub_ring(worker->hub);
+}
