@@ -55,7 +55,6 @@ done
 
 mkdir -p "$root$libdir/pkgconfig"
 sed -e "s,@PREFIX@,$prefix,; s,@LIBDIR@,$libdir,; s,@VERSION@,$version," \
-    -e "s,@PACKAGES@,$(sed -n 's/^packages = //p' build.ninja)," \
     tools/grove.pc.in >"$root$libdir/pkgconfig/grove.pc"
 echo "$root$libdir/pkgconfig/grove.pc"
 
