@@ -190,6 +190,10 @@ static void print_frames(void *const *frame, int count, bool cut)
         printed += length;
         frame += times * length;
         count -= times * length;
+        /* What is left of a ring that was cut tells nothing new. */
+        if (cut && count < length &&
+            memcmp(frame, frame - length, (size_t)count * sizeof *frame) == 0)
+            break;
     }
 }
 

@@ -28,7 +28,7 @@
  *                              thread that runs on the stack
  *                 trimmed      as next
  *                 the rest     written before it is first lent, constant afterwards
- *   depot, regions             under the lock of the size class (stack.c)
+ *   depot, regions             under the lock of the size class (stack_class.h)
  *   list of regions            appended to with release, read by stack_of_address
  *                              with acquire, from any thread and any signal handler
  */

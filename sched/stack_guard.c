@@ -185,3 +185,17 @@ void guard_release(const struct iovec *ranges, size_t count)
     /* Private anonymous memory: cannot fail but for mlock, and then it just stays. */
     (void)advise(ranges, count, MADV_DONTNEED);
 }
+
+void ranges_add(struct stack_ranges *ranges, char *low, char *high)
+{
+    ranges->range[ranges->count++] = (struct iovec){low, (size_t)(high - low)};
+    if (ranges->count == STACK_ADVICE_BATCH)
+        ranges_release(ranges);
+}
+
+void ranges_release(struct stack_ranges *ranges)
+{
+    if (ranges->count > 0)
+        guard_release(ranges->range, ranges->count);
+    ranges->count = 0;
+}

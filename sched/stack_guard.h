@@ -50,9 +50,25 @@ void guard_populate(const struct iovec *ranges, size_t count);
 /* Gives the memory of the ranges back; they read as zero afterwards. Any thread. */
 void guard_release(const struct iovec *ranges, size_t count);
 
+/* Ranges collected for guard_release, a batch at a time. Owner: the caller. */
+struct stack_ranges {
+    size_t count;
+    struct iovec range[STACK_ADVICE_BATCH];
+};
+
+void ranges_add(struct stack_ranges *ranges, char *low, char *high);
+
+/* Releases those not yet released. */
+void ranges_release(struct stack_ranges *ranges);
+
 /* Stacks left without a guard since guard_probe. Any thread. */
 size_t guard_missing(void);
 
 size_t guard_page_size(void);
+
+static inline size_t guard_whole_pages(size_t size)
+{
+    return (size + guard_page_size() - 1) & ~(guard_page_size() - 1);
+}
 
 #endif

@@ -113,12 +113,15 @@ struct stack *region_header(const struct stack_region *region, uint32_t slice)
     return (struct stack *)(end - (slice % STACK_COLOURS) * sizeof(struct stack)) - 1;
 }
 
-uint32_t region_slice(const struct stack *stack)
+uint32_t region_slice(const struct stack_region *region, const struct stack *stack)
 {
-    const struct stack_region *region = stack->region;
-
     return (
         uint32_t)((size_t)((const char *)stack - region->slices) / region->slice_size);
+}
+
+char *region_top_page(const struct stack *stack)
+{
+    return (char *)((uintptr_t)stack & ~(uintptr_t)(guard_page_size() - 1));
 }
 
 size_t stack_reserved(const struct stack *stack)

@@ -64,6 +64,9 @@ int region_guard(struct stack_region *region, uint32_t *slices, uint32_t count);
 
 /* Where the header of a slice is, and back. */
 struct stack *region_header(const struct stack_region *region, uint32_t slice);
-uint32_t region_slice(const struct stack *stack);
+uint32_t region_slice(const struct stack_region *region, const struct stack *stack);
+
+/* The page that holds the header, and the first frames. */
+char *region_top_page(const struct stack *stack);
 
 #endif
