@@ -360,6 +360,28 @@ static void guard_of_another_stack_is_not_reported(void)
     CHECK_STRING(outcome.text, "");
 }
 
+static void touch_protected(void)
+{
+    volatile char *limit = current->limit;
+
+    mprotect(current->limit, (size_t)sysconf(_SC_PAGESIZE), PROT_NONE);
+    limit[0] = 1;
+}
+
+static void protected_part(void)
+{
+    install();
+    run_on(named_stack(STACK_SIZE_DEFAULT), touch_protected);
+}
+
+static void fault_above_the_guard_is_not_reported(void)
+{
+    struct outcome outcome = run_child(protected_part);
+
+    killed_by(&outcome, SIGSEGV);
+    CHECK_STRING(outcome.text, "");
+}
+
 static void send_to_itself(void)
 {
     install();
@@ -577,6 +599,7 @@ int main(void)
         {"an overflow on any thread", overflow_on_any_thread_is_reported},
         {"a wild pointer is not reported", wild_pointer_is_not_reported},
         {"nor the guard of another stack", guard_of_another_stack_is_not_reported},
+        {"nor a fault above the guard", fault_above_the_guard_is_not_reported},
         {"a sent signal kills as before", sent_signal_kills_as_before},
         {"a sent signal is ignored as before", sent_signal_is_ignored_as_before},
         {"a previous handler may recover", previous_handler_may_recover},

@@ -259,8 +259,9 @@ static void trim_empties_the_depot_step_by_step(void)
     size_t depot = counts().depot;
 
     CHECK(depot > 256);
-    while (stack_trim(&cache))
-        calls++;
+    for (; stack_trim(&cache); calls++)
+        CHECK_EQUAL(counts().depot + counts().cold + cache.count + cache.cold_count,
+            counts().carved);
     CHECK(calls > 1);
     CHECK_EQUAL(counts().depot, 0);
     CHECK(counts().cold >= depot);
