@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sched/activation.h"
+#include "sched/record.h"
 #include "sched/runtime.h"
 
 #define FRAMES 32
@@ -45,6 +47,39 @@ static void write_all(const char *text, size_t length)
         text += written;
         length -= (size_t)written;
     }
+}
+
+static void list_waiting(FILE *out)
+{
+    struct grove *greenlet;
+
+    for (size_t i = 0; (greenlet = record_at(i)); i++) {
+        struct activation *activation = greenlet->activation;
+        if (!greenlet->function || greenlet_done(greenlet) || !activation ||
+            !activation->waiting)
+            continue;
+        struct worker *owner =
+            atomic_load_explicit(&greenlet->owner, memory_order_relaxed);
+        fprintf(out, "  %s (id %llu) waits on worker %d\n", grove_name(greenlet),
+            (unsigned long long)greenlet->id, owner->index);
+    }
+}
+
+void report_deadlock(void)
+{
+    char *report = NULL;
+    size_t length = 0;
+
+    if (silent())
+        return;
+    FILE *out = open_memstream(&report, &length);
+    if (!out)
+        return;
+    fprintf(out, "grove: deadlock: nothing can wake the main greenlet any more\n");
+    list_waiting(out);
+    if (fclose(out) == 0)
+        write_all(report, length);
+    free(report);
 }
 
 void report_failure(struct grove *greenlet, int error, const char *text)

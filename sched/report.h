@@ -11,4 +11,7 @@
  * a plain thread or a main greenlet. */
 void report_failure(struct grove *greenlet, int error, const char *text);
 
+/* Lists all greenlets that wait. While every worker sleeps. */
+void report_deadlock(void);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/scheduler.h"
 
+#include "sched/deadlock.h"
 #include "sched/hub.h"
 #include "sched/idle.h"
 #include "sched/inject.h"
@@ -206,6 +207,10 @@ static bool sleep_in_hub(struct worker *worker, bool searching)
     nanoseconds deadline = timers_next(&worker->timers);
 
     publish_gauges(worker);
+    if (!deadlock_falling_asleep(worker, deadline)) {
+        deadlock_awake(worker);
+        return searching;
+    }
     stats_park(worker->stats, (uint64_t)before);
     if (worker->index >= 0) {
         searching = idle_park(worker, searching, deadline);
@@ -215,6 +220,7 @@ static bool sleep_in_hub(struct worker *worker, bool searching)
             hub_wait(worker->hub, deadline);
         atomic_store_explicit(&worker->sleeping, false, memory_order_relaxed);
     }
+    deadlock_awake(worker);
     nanoseconds after = timers_clock();
     stats_unpark(worker->stats, (uint64_t)after);
     worker->last_tick = worker->last_poll = after;

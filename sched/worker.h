@@ -15,6 +15,7 @@
  *
  * Who may touch what:
  *   inbox, sleeping       any thread (see inbox.h, idle.h)
+ *   quiet                 written by the owner, read by other workers (deadlock.c)
  *   deque                 owner at the bottom, thieves at the top (deque.h)
  *   in_section            read by revokers (section.h)
  *   next_sleeper, listed  idle.c's lock
@@ -86,6 +87,7 @@ struct worker {
     /* Written by others. */
     struct inbox inbox __attribute__((aligned(64)));
     _Atomic(bool) sleeping;
+    _Atomic(bool) quiet; /* asleep, and nothing of its own will wake it (deadlock.c) */
 };
 
 /* The calling thread's worker, NULL on a plain thread. Initial-exec: one instruction. */
