@@ -63,13 +63,20 @@ static double time_left(const struct polling *polling)
     return polling->timeout > 0 ? fd_time_left(polling->deadline) : polling->timeout;
 }
 
+/* The microsecond is for the rounding of seconds: a wait that took all the time must
+ * not look like one that a grove_timeout ended. */
+static bool out_of_time(const struct polling *polling)
+{
+    return polling->timeout > 0 && time_left(polling) < 1e-6;
+}
+
 /* On a plain thread. */
 static int poll_natively(struct polling *polling)
 {
     for (;;) {
-        double left = time_left(polling);
-        if (polling->timeout > 0 && left < 0)
+        if (out_of_time(polling))
             return 0;
+        double left = time_left(polling);
         int milliseconds = -1;
         if (left >= 0)
             milliseconds = left < INT_MAX / 1000 - 1 ? (int)(left * 1000) + 1 : INT_MAX;
@@ -124,10 +131,10 @@ static int poll_in_hub(struct polling *polling, struct fd_link *links,
     struct fd_wait wait = {.links = links};
 
     for (;;) {
-        if (polling->timeout > 0 && time_left(polling) < 0)
+        if (out_of_time(polling))
             return 0;
         int error = wait_for_all(polling, &wait, generations, places);
-        if (error == ETIMEDOUT && polling->timeout > 0 && time_left(polling) < 0)
+        if (error == ETIMEDOUT && out_of_time(polling))
             return 0;
         if (error && error != EBADF)
             return answer(error);
@@ -187,14 +194,12 @@ static int poll_exactly(struct polling *polling)
         return -1;
     if (fill(set, polling) == 0) {
         do {
-            double left = time_left(polling);
-            if (polling->timeout > 0 && left < 0) {
+            if (out_of_time(polling)) {
                 ready = 0;
                 break;
             }
-            if (grove_wait_fd(set, GROVE_READ, left) < 0) {
-                if (errno == ETIMEDOUT && polling->timeout > 0 &&
-                    time_left(polling) < 0)
+            if (grove_wait_fd(set, GROVE_READ, time_left(polling)) < 0) {
+                if (errno == ETIMEDOUT && out_of_time(polling))
                     ready = 0;
                 break;
             }

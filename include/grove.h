@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The whole of libgrove; each part stands in a header of its own. */
+#ifndef GROVE_H
+#define GROVE_H
+
+#include <grove/base.h>
+#include <grove/config.h>
+#include <grove/event.h>
+#include <grove/greenlet.h>
+#include <grove/io.h>
+#include <grove/lock.h>
+#include <grove/net.h>
+#include <grove/queue.h>
+#include <grove/result.h>
+#include <grove/runtime.h>
+#include <grove/semaphore.h>
+#include <grove/server.h>
+#include <grove/timeout.h>
+
+#endif
