@@ -115,10 +115,10 @@ static void give_up_stack(struct worker *worker, struct stack *stack)
     worker->spare = stack;
 }
 
-void greenlet_finish(void *value)
+/* Inlined into greenlet_main, which must end without a call that doesn't return. */
+static inline __attribute__((always_inline)) _Noreturn void finish(
+    struct worker *worker, struct grove *greenlet, void *value)
 {
-    struct worker *worker = worker_self;
-    struct grove *greenlet = worker->current;
     struct activation *activation = greenlet->activation;
 
     if (__builtin_expect(
@@ -155,7 +155,12 @@ void greenlet_main(void)
     scheduler_arrived(worker, NULL);
 #endif
     *worker->errno_address = 0;
-    greenlet_finish(greenlet->function(greenlet->value));
+    finish(worker, greenlet, greenlet->function(greenlet->value));
+}
+
+void greenlet_finish(void *value)
+{
+    finish(worker_self, worker_self->current, value);
 }
 
 #if SANITIZE_SWITCHES

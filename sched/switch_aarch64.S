@@ -1,123 +1,87 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * AArch64 AAPCS64. Frame of a suspended stack, from its pointer up:
+ * AArch64 AAPCS64. Jumped to by the stubs of switch.h:
  *
- *     0 x29, x30    16 x19, x20   32 x21, x22   48 x23, x24
- *    64 x25, x26    80 x27, x28   96 d8, d9    112 d10, d11
- *   128 d12, d13   144 d14, d15
+ *     x30  address to resume at      x0  where to keep the stack pointer
+ *     x1   target, or a new top      x2  entry
  *
- * FPCR is a system register of which the ABI says nothing of the kind: it belongs to
- * the thread.
+ * Frame of a suspended stack, from its pointer up: x29, the address to resume at.
+ *
+ * FPCR is not callee-saved but per thread in this ABI: nothing is kept of it.
  */
 #if defined(__aarch64__)
 
     .text
 
     .macro SAVE
-    stp x29, x30, [sp, #-160]!
-    .cfi_adjust_cfa_offset 160
+    .cfi_def_cfa sp, 0
+    stp x29, x30, [sp, #-16]!
+    .cfi_adjust_cfa_offset 16
     .cfi_rel_offset x29, 0
     .cfi_rel_offset x30, 8
-    stp x19, x20, [sp, #16]
-    .cfi_rel_offset x19, 16
-    .cfi_rel_offset x20, 24
-    stp x21, x22, [sp, #32]
-    .cfi_rel_offset x21, 32
-    .cfi_rel_offset x22, 40
-    stp x23, x24, [sp, #48]
-    .cfi_rel_offset x23, 48
-    .cfi_rel_offset x24, 56
-    stp x25, x26, [sp, #64]
-    .cfi_rel_offset x25, 64
-    .cfi_rel_offset x26, 72
-    stp x27, x28, [sp, #80]
-    .cfi_rel_offset x27, 80
-    .cfi_rel_offset x28, 88
-    stp d8, d9, [sp, #96]
-    stp d10, d11, [sp, #112]
-    stp d12, d13, [sp, #128]
-    stp d14, d15, [sp, #144]
     mov x9, sp
     str x9, [x0]
     .endm
 
     .macro RESTORE
-    ldp x19, x20, [sp, #16]
-    ldp x21, x22, [sp, #32]
-    ldp x23, x24, [sp, #48]
-    ldp x25, x26, [sp, #64]
-    ldp x27, x28, [sp, #80]
-    ldp d8, d9, [sp, #96]
-    ldp d10, d11, [sp, #112]
-    ldp d12, d13, [sp, #128]
-    ldp d14, d15, [sp, #144]
-    ldp x29, x30, [sp], #160
-    .cfi_adjust_cfa_offset -160
-    /* br, not ret: see switch.h. x16 and x17 may jump to any landing pad. */
-    mov x16, x30
+    ldp x29, x16, [sp], #16
+    .cfi_adjust_cfa_offset -16
+    .cfi_restore x29
+    .cfi_register x30, x16
     br x16
     .endm
 
-    .globl switch_to
-    .hidden switch_to
-    .type switch_to, %function
+    .globl switch_to_target
+    .hidden switch_to_target
+    .type switch_to_target, %function
     .p2align 5
-switch_to:
+switch_to_target:
     .cfi_startproc
     SAVE
     mov sp, x1
     RESTORE
     .cfi_endproc
-    .size switch_to, . - switch_to
+    .size switch_to_target, . - switch_to_target
 
-    .globl switch_enter
-    .hidden switch_enter
-    .type switch_enter, %function
+    .globl switch_to_new
+    .hidden switch_to_new
+    .type switch_to_new, %function
     .p2align 5
-switch_enter:
+switch_to_new:
     .cfi_startproc
     SAVE
-    mov sp, x1
     .cfi_endproc
-    b enter
-    .size switch_enter, . - switch_enter
+    b switch_begin
+    .size switch_to_new, . - switch_to_new
 
-    .globl switch_renew
-    .hidden switch_renew
-    .type switch_renew, %function
+    /* Zero in the place of a return address ends the unwinding of this stack. */
+    .globl switch_begin
+    .hidden switch_begin
+    .type switch_begin, %function
     .p2align 5
-switch_renew:
-    mov sp, x0
-    mov x2, x1
-    b enter
-    .size switch_renew, . - switch_renew
-
-    /* The outermost frame of a greenlet: unwinding ends here. */
-    .type enter, %function
-    .p2align 4
-enter:
+switch_begin:
     .cfi_startproc
     .cfi_undefined x30
+    mov sp, x1
     mov x29, #0
     mov x30, #0
-    blr x2
-    brk #1
+    br x2
     .cfi_endproc
-    .size enter, . - enter
+    .size switch_begin, . - switch_begin
 
-    .globl switch_abandon
-    .hidden switch_abandon
-    .type switch_abandon, %function
+    .globl switch_resume
+    .hidden switch_resume
+    .type switch_resume, %function
     .p2align 5
-switch_abandon:
+switch_resume:
     .cfi_startproc
-    mov sp, x0
-    .cfi_def_cfa sp, 160
-    .cfi_offset x29, -160
-    .cfi_offset x30, -152
+    mov sp, x1
+    .cfi_def_cfa sp, 16
+    .cfi_offset x29, -16
+    .cfi_offset x30, -8
     RESTORE
     .cfi_endproc
-    .size switch_abandon, . - switch_abandon
+    .size switch_resume, . - switch_resume
 
 #endif
 

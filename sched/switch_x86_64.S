@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x86-64 System V. Frame of a suspended stack, from its pointer up:
+ * x86-64 System V. Jumped to by the stubs of switch.h:
+ *
+ *     rax  address to resume at      rdi  where to keep the stack pointer
+ *     rsi  target, or a new top      rdx  entry
+ *
+ * Frame of a suspended stack, from its pointer up:
  *
  *     0  mxcsr (4 bytes), x87 control word (2)
- *     8  r15  16 r14  24 r13  32 r12  40 rbx  48 rbp
- *    56  the address to resume at: switch_to's own return address
+ *     8  rbp
+ *    16  the address to resume at
  *
  * The two control words are callee-saved too, but loading them is dear (100 ns when they
  * change) and they hardly ever differ: they are loaded only if they do. The low six bits
@@ -15,24 +20,14 @@
     .text
 
     .macro SAVE
+    .cfi_def_cfa rsp, 0
+    .cfi_register rip, rax
+    pushq %rax
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rip, 0
     pushq %rbp
     .cfi_adjust_cfa_offset 8
     .cfi_rel_offset rbp, 0
-    pushq %rbx
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset rbx, 0
-    pushq %r12
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset r12, 0
-    pushq %r13
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset r13, 0
-    pushq %r14
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset r14, 0
-    pushq %r15
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset r15, 0
     subq $8, %rsp
     .cfi_adjust_cfa_offset 8
     stmxcsr (%rsp)
@@ -41,37 +36,20 @@
     .endm
 
     .macro RESTORE
-    addq $8, %rsp
-    .cfi_adjust_cfa_offset -8
-    popq %r15
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r15
-    popq %r14
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r14
-    popq %r13
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r13
-    popq %r12
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore r12
-    popq %rbx
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore rbx
-    popq %rbp
-    .cfi_adjust_cfa_offset -8
+    movq 8(%rsp), %rbp
     .cfi_restore rbp
-    popq %rcx
-    .cfi_adjust_cfa_offset -8
+    movq 16(%rsp), %rcx
     .cfi_register rip, rcx
+    addq $24, %rsp
+    .cfi_adjust_cfa_offset -24
     jmpq *%rcx
     .endm
 
-    .globl switch_to
-    .hidden switch_to
-    .type switch_to, @function
+    .globl switch_to_target
+    .hidden switch_to_target
+    .type switch_to_target, @function
     .p2align 5
-switch_to:
+switch_to_target:
     .cfi_startproc
     SAVE
     movl (%rsp), %eax
@@ -89,62 +67,61 @@ switch_to:
     fldcw 4(%rsp)
     RESTORE
     .cfi_endproc
-    .size switch_to, . - switch_to
+    .size switch_to_target, . - switch_to_target
 
-    .globl switch_enter
-    .hidden switch_enter
-    .type switch_enter, @function
+    .globl switch_to_new
+    .hidden switch_to_new
+    .type switch_to_new, @function
     .p2align 5
-switch_enter:
+switch_to_new:
     .cfi_startproc
     SAVE
-    movq %rsi, %rsp
     .cfi_endproc
-    jmp enter
-    .size switch_enter, . - switch_enter
+    jmp switch_begin
+    .size switch_to_new, . - switch_to_new
 
-    .globl switch_renew
-    .hidden switch_renew
-    .type switch_renew, @function
+    /* The zero in the place of a return address ends the unwinding of this stack. */
+    .globl switch_begin
+    .hidden switch_begin
+    .type switch_begin, @function
     .p2align 5
-switch_renew:
-    movq %rdi, %rsp
-    movq %rsi, %rdx
-    jmp enter
-    .size switch_renew, . - switch_renew
-
-    /* The outermost frame of a greenlet: unwinding ends here. */
-    .type enter, @function
-    .p2align 4
-enter:
+switch_begin:
     .cfi_startproc
     .cfi_undefined rip
+    movq %rsi, %rsp
+    pushq $0
     xorl %ebp, %ebp
-    call *%rdx
-    ud2
+    jmpq *%rdx
     .cfi_endproc
-    .size enter, . - enter
+    .size switch_begin, . - switch_begin
 
-    .globl switch_abandon
-    .hidden switch_abandon
-    .type switch_abandon, @function
+    .globl switch_resume
+    .hidden switch_resume
+    .type switch_resume, @function
     .p2align 5
-switch_abandon:
+switch_resume:
     .cfi_startproc
-    movq %rdi, %rsp
-    .cfi_def_cfa rsp, 64
+    stmxcsr -8(%rsp)
+    fnstcw -4(%rsp)
+    movl -8(%rsp), %eax
+    movzwl -4(%rsp), %edx
+    movq %rsi, %rsp
+    .cfi_def_cfa rsp, 24
     .cfi_offset rip, -8
     .cfi_offset rbp, -16
-    .cfi_offset rbx, -24
-    .cfi_offset r12, -32
-    .cfi_offset r13, -40
-    .cfi_offset r14, -48
-    .cfi_offset r15, -56
-    ldmxcsr (%rsp)
+    xorl (%rsp), %eax
+    testl $0xffc0, %eax
+    jne 1f
+    cmpw 4(%rsp), %dx
+    jne 1f
+    .cfi_remember_state
+    RESTORE
+    .cfi_restore_state
+1:  ldmxcsr (%rsp)
     fldcw 4(%rsp)
     RESTORE
     .cfi_endproc
-    .size switch_abandon, . - switch_abandon
+    .size switch_resume, . - switch_resume
 
 #endif
 
