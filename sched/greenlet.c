@@ -61,7 +61,13 @@ static struct waiter *close_watchers(struct grove *greenlet)
 void greenlet_publish_end(struct grove *greenlet)
 {
     struct waiter *watcher = close_watchers(greenlet);
+    struct worker *worker = worker_self;
+    struct grove *current = worker ? worker->current : NULL;
 
+    if (!watcher)
+        return;
+    if (worker)
+        worker->current = NULL; /* links run in the hub */
     while (watcher) {
         struct waiter *next = watcher->next;
         if (watcher->detach == NULL)
@@ -70,13 +76,16 @@ void greenlet_publish_end(struct grove *greenlet)
             waiter_wake(watcher, 0);
         watcher = next;
     }
+    if (worker)
+        worker->current = current;
 }
 
 /*
  * The end. Returns the awaiting greenlet if it may run at once: nothing else is ready,
  * so that it would be next anyway.
  */
-static struct grove *end(struct worker *worker, struct grove *greenlet)
+static inline __attribute__((always_inline)) struct grove *end(
+    struct worker *worker, struct grove *greenlet)
 {
     struct grove *joiner = greenlet->joiner;
 
@@ -89,10 +98,7 @@ static struct grove *end(struct worker *worker, struct grove *greenlet)
         atomic_store_explicit(&greenlet->state, GREENLET_DONE | GREENLET_REFERENCE,
             memory_order_relaxed);
     } else {
-        struct grove *current = worker->current;
-        worker->current = NULL; /* links run in the hub */
         greenlet_publish_end(greenlet);
-        worker->current = current;
         greenlet_release(greenlet);
         if (!joiner)
             return NULL;
@@ -107,7 +113,8 @@ static struct grove *end(struct worker *worker, struct grove *greenlet)
 
 /* Gives the running stack up: it becomes the spare, which the next greenlet to start
  * takes first, even while we still run on it (it is entered from its top). */
-static void give_up_stack(struct worker *worker, struct stack *stack)
+static inline __attribute__((always_inline)) void give_up_stack(
+    struct worker *worker, struct stack *stack)
 {
     if (worker->spare)
         stack_release(&worker->stacks, worker->spare);

@@ -91,7 +91,8 @@ grove_t *grove_spawn(grove_fn fn, void *arg)
 }
 
 /* Makes an unstarted greenlet available to all workers. 0 or -1 with errno ENOMEM. */
-static int offer(struct worker *worker, struct grove *greenlet)
+static inline __attribute__((always_inline)) int offer(
+    struct worker *worker, struct grove *greenlet)
 {
     if (worker->index < 0) {
         inject(greenlet);
@@ -152,9 +153,31 @@ static void delay_over(struct timer *timer)
     unhold(CONTAINER(timer, struct extra, delay)->greenlet);
 }
 
+/* On its home worker: starts one that was held back, or its delay. 0 or -1 with errno
+ * ENOMEM. */
+static int begin(struct grove *greenlet)
+{
+    struct extra *extra = greenlet->extra;
+
+    if (extra->seconds > 0 &&
+        atomic_load_explicit(&greenlet->kill_error, memory_order_acquire) == 0) {
+        extra->delay.fire = delay_over;
+        return timers_add(
+            &extra->home->timers, &extra->delay, timers_deadline(extra->seconds));
+    }
+    unhold(greenlet);
+    return 0;
+}
+
 static void deliver_start(struct message *message)
 {
-    unhold(CONTAINER(message, struct extra, start_message)->greenlet);
+    struct grove *greenlet = CONTAINER(message, struct extra, start_message)->greenlet;
+
+    if (begin(greenlet) == 0)
+        return;
+    /* The caller of grove_start is gone: the greenlet itself fails. */
+    grove_kill_with(greenlet, ENOMEM, 0);
+    unhold(greenlet);
 }
 
 int grove_start(grove_t *g)
@@ -164,8 +187,10 @@ int grove_start(grove_t *g)
     if (!extra || !atomic_exchange_explicit(&extra->held, false, memory_order_acq_rel))
         return 0;
     if (extra->home == worker_self) {
-        unhold(g);
-        return 0;
+        if (begin(g) == 0)
+            return 0;
+        atomic_store_explicit(&extra->held, true, memory_order_relaxed);
+        return -1;
     }
     extra->start_message.deliver = deliver_start;
     worker_send(extra->home, &extra->start_message);
@@ -179,6 +204,7 @@ static struct extra *extra_new(const grove_attr_t *attr)
     if (extra) {
         extra->affinity = attr->affinity;
         extra->stack_size = attr->stack_size;
+        extra->seconds = attr->delay;
         atomic_init(&extra->held, attr->deferred);
     }
     return extra;
@@ -192,21 +218,15 @@ static bool attributes_valid(const grove_attr_t *attr)
 }
 
 /* Makes ready, holds back or delays a greenlet made with attributes. */
-static int launch(struct worker *worker, struct grove *greenlet, double delay)
+static int launch(struct worker *worker, struct grove *greenlet)
 {
     struct extra *extra = greenlet->extra;
 
     if (atomic_load_explicit(&extra->held, memory_order_relaxed))
         return 0;
-    if (delay > 0) {
-        extra->delay.fire = delay_over;
-        return timers_add(&worker->timers, &extra->delay, timers_deadline(delay));
-    }
-    if (extra->affinity != GROVE_LOCAL)
-        return offer(worker, greenlet);
-    atomic_store_explicit(&greenlet->owner, worker, memory_order_relaxed);
-    scheduler_ready(worker, greenlet);
-    return 0;
+    if (extra->seconds > 0 || extra->affinity == GROVE_LOCAL)
+        return begin(greenlet);
+    return offer(worker, greenlet);
 }
 
 grove_t *grove_spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg)
@@ -234,7 +254,7 @@ grove_t *grove_spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg)
     extra->home = worker;
     greenlet->extra = extra;
     atomic_store_explicit(&greenlet->name, name, memory_order_relaxed);
-    if (launch(worker, greenlet, attr->delay) == 0)
+    if (launch(worker, greenlet) == 0)
         return greenlet;
     greenlet->extra = NULL;
     atomic_store_explicit(&greenlet->name, NULL, memory_order_relaxed);

@@ -30,15 +30,10 @@ int waiter_interrupt(void)
     return 0;
 }
 
-int waiter_init(struct waiter *waiter)
+int waiter_init_slow(struct waiter *waiter)
 {
-    struct worker *worker = worker_attend();
+    struct worker *worker = waiter->home = worker_attend();
 
-    atomic_store_explicit(&waiter->list, NULL, memory_order_relaxed);
-    waiter->detach = waiter_detach_list;
-    waiter->result = 0;
-    waiter->timer.id = 0;
-    waiter->home = worker;
     waiter->greenlet = NULL;
     if (!worker) {
         atomic_store_explicit(&waiter->awake, 0, memory_order_relaxed);
@@ -50,40 +45,6 @@ int waiter_init(struct waiter *waiter)
         return -1;
     }
     return 0;
-}
-
-void waiter_link(struct wait_list *list, struct waiter *waiter)
-{
-    waiter->next = NULL;
-    waiter->prev = list->last;
-    if (list->last)
-        list->last->next = waiter;
-    else
-        list->first = waiter;
-    list->last = waiter;
-    atomic_store_explicit(&waiter->list, list, memory_order_relaxed);
-}
-
-void waiter_unlink(struct wait_list *list, struct waiter *waiter)
-{
-    if (waiter->prev)
-        waiter->prev->next = waiter->next;
-    else
-        list->first = waiter->next;
-    if (waiter->next)
-        waiter->next->prev = waiter->prev;
-    else
-        list->last = waiter->prev;
-    atomic_store_explicit(&waiter->list, NULL, memory_order_relaxed);
-}
-
-struct waiter *waiter_pop(struct wait_list *list)
-{
-    struct waiter *waiter = list->first;
-
-    if (waiter)
-        waiter_unlink(list, waiter);
-    return waiter;
 }
 
 struct waiter *waiter_pop_all(struct wait_list *list)
@@ -138,14 +99,9 @@ static void futex(_Atomic(uint32_t) *word, int operation, uint32_t value,
         FUTEX_BITSET_MATCH_ANY);
 }
 
-void waiter_wake(struct waiter *waiter, int result)
+void waiter_wake_elsewhere(struct waiter *waiter)
 {
-    waiter->result = result;
-    if (__builtin_expect(waiter->greenlet != NULL, 1)) {
-        if (__builtin_expect(waiter->home == worker_self, 1)) {
-            scheduler_ready(waiter->home, waiter->greenlet);
-            return;
-        }
+    if (waiter->greenlet) {
         waiter->message.deliver = deliver_wake;
         worker_send(waiter->home, &waiter->message);
         return;
@@ -200,7 +156,8 @@ int waiter_park(struct waiter *waiter, double timeout)
     me->activation->waiting = waiter;
     scheduler_park(worker, me);
     me->activation->waiting = NULL;
-    timers_remove(&worker->timers, &waiter->timer);
+    if (__builtin_expect(waiter->timer.id != 0, 0))
+        timers_remove(&worker->timers, &waiter->timer);
     return waiter->result;
 }
 

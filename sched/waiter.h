@@ -52,7 +52,7 @@ struct waiter {
     struct waiter *next, *prev;
     _Atomic(struct wait_list *) list; /* NULL: in none */
     struct grove *greenlet;           /* NULL: a plain thread, asleep on [awake] */
-    struct worker *home;
+    struct worker *home;              /* NULL for a plain thread */
     bool (*detach)(struct waiter *waiter); /* true: taken out, and nobody else will */
     void *item;
     int result; /* 0, or the errno value with which the wait ends */
@@ -68,22 +68,65 @@ struct waiter {
  */
 int waiter_interrupt(void);
 
+/* detach() of a waiter in a wait list. */
+bool waiter_detach_list(struct waiter *waiter);
+
+int waiter_init_slow(struct waiter *waiter);
+
 /* Prepares a waiter for the calling greenlet or thread. Starts the runtime on first
  * use: -1 with errno if that fails, or EDEADLK in a hub callback. */
-int waiter_init(struct waiter *waiter);
+static inline int waiter_init(struct waiter *waiter)
+{
+    struct worker *worker = worker_self;
+
+    atomic_store_explicit(&waiter->list, NULL, memory_order_relaxed);
+    waiter->detach = waiter_detach_list;
+    waiter->result = 0;
+    waiter->timer.id = 0;
+    waiter->home = worker;
+    if (__builtin_expect(!worker || !worker->current, 0))
+        return waiter_init_slow(waiter);
+    waiter->greenlet = worker->current;
+    return 0;
+}
 
 /* Appends to the list. Inside its section. */
-void waiter_link(struct wait_list *list, struct waiter *waiter);
+static inline void waiter_link(struct wait_list *list, struct waiter *waiter)
+{
+    waiter->next = NULL;
+    waiter->prev = list->last;
+    if (list->last)
+        list->last->next = waiter;
+    else
+        list->first = waiter;
+    list->last = waiter;
+    atomic_store_explicit(&waiter->list, list, memory_order_relaxed);
+}
 
 /* Takes out. Inside its section; [waiter] is in the list. */
-void waiter_unlink(struct wait_list *list, struct waiter *waiter);
+static inline void waiter_unlink(struct wait_list *list, struct waiter *waiter)
+{
+    if (waiter->prev)
+        waiter->prev->next = waiter->next;
+    else
+        list->first = waiter->next;
+    if (waiter->next)
+        waiter->next->prev = waiter->prev;
+    else
+        list->last = waiter->prev;
+    atomic_store_explicit(&waiter->list, NULL, memory_order_relaxed);
+}
 
 /* Takes out and returns the first, NULL if none. Inside its section. The winner then
  * leaves the section and calls waiter_wake. */
-struct waiter *waiter_pop(struct wait_list *list);
+static inline struct waiter *waiter_pop(struct wait_list *list)
+{
+    struct waiter *waiter = list->first;
 
-/* detach() of a waiter in a wait list. */
-bool waiter_detach_list(struct waiter *waiter);
+    if (waiter)
+        waiter_unlink(list, waiter);
+    return waiter;
+}
 
 /*
  * Waits: called with the waiter published and no section held. Returns 0 when woken, or
@@ -98,9 +141,20 @@ int waiter_park(struct waiter *waiter, double timeout);
  */
 int waiter_block(struct wait_list *list, struct waiter *waiter, double timeout);
 
+void waiter_wake_elsewhere(struct waiter *waiter);
+
 /* Makes the waiter's greenlet ready (or wakes its thread) with that result. The caller
  * has taken it out; outside any section. Any thread. The waiter may be gone on return. */
-void waiter_wake(struct waiter *waiter, int result);
+static inline void waiter_wake(struct waiter *waiter, int result)
+{
+    struct worker *worker = worker_self;
+
+    waiter->result = result;
+    if (__builtin_expect(waiter->home == worker && worker, 1))
+        runqueue_push(&worker->ready, waiter->greenlet);
+    else
+        waiter_wake_elsewhere(waiter);
+}
 
 /* Takes every waiter off the list as a chain by next. Inside its section. */
 struct waiter *waiter_pop_all(struct wait_list *list);
