@@ -151,6 +151,9 @@ static int watchdog_start(void)
 static void test_started(const CU_pTest test, const CU_pSuite suite)
 {
     (void)suite;
+    /* So that the output of one that crashes names it. */
+    printf("# %s\n", test->pName);
+    fflush(stdout);
     watchdog_set(test->pName);
 }
 
