@@ -10,24 +10,17 @@
 
 #define FDS_MIN 1024
 
-/* What the arrays take up for each descriptor. libev doubles what it grows, and there
- * are two watchers, hence two pending events, for a descriptor. Ascending, so that the
- * first block that is large enough is the smallest one. */
-static const size_t bytes_per_fd[HUB_MEMORY_BLOCKS] = {
-    2 * sizeof(int), /* changes to tell the kernel */
-    2 * 12,          /* struct epoll_event */
-    2 * 16,          /* descriptors */
-    4 * 16,          /* pending events */
-};
-
-/* libev rounds large arrays up to a page; and the loop itself has to fit. */
+/* The array of pending events is the largest: two watchers for a descriptor, 16 bytes
+ * each, and libev doubles what it grows. It rounds large arrays up to a page; and the
+ * loop itself has to fit. */
+#define BYTES_PER_FD 64
 #define BYTES_BESIDE 8192
 
 static __thread struct hub_memory *in_use;
 
-static size_t block_size(const struct hub_memory *memory, int i)
+static size_t block_size(const struct hub_memory *memory)
 {
-    return (size_t)memory->fds * bytes_per_fd[i] + BYTES_BESIDE;
+    return (size_t)memory->fds * BYTES_PER_FD + BYTES_BESIDE;
 }
 
 /* realloc has failed and left [old] alone. */
@@ -35,16 +28,15 @@ static void *take_block(void *old, size_t size)
 {
     struct hub_memory *memory = in_use;
 
-    if (!memory)
+    if (!memory || size > block_size(memory))
         return NULL;
     for (int i = 0; i < HUB_MEMORY_BLOCKS; i++) {
         void *block = memory->block[i];
 
-        if (!block || block_size(memory, i) < size)
+        if (!block)
             continue;
         if (old) {
-            size_t kept = malloc_usable_size(old);
-            memcpy(block, old, kept < size ? kept : size);
+            memcpy(block, old, malloc_usable_size(old));
             free(old);
         }
         memory->block[i] = NULL;
@@ -54,12 +46,34 @@ static void *take_block(void *old, size_t size)
     return NULL;
 }
 
+/* libev grows the events of the kernel by freeing before it allocates: then the block
+ * that they lay in must be there for the next size. */
+static void give_back(void *block)
+{
+    struct hub_memory *memory = in_use;
+
+    if (memory && !memory->complete &&
+        malloc_usable_size(block) >= block_size(memory)) {
+        for (int i = 0; i < HUB_MEMORY_BLOCKS; i++) {
+            if (!memory->block[i]) {
+                memory->block[i] = block;
+                return; /* the next hub_memory_cover sees whether it is complete */
+            }
+        }
+    }
+    free(block);
+}
+
 static void *allocate(void *old, long size)
 {
     if (size == 0) {
-        free(old);
+        give_back(old);
         return NULL;
     }
+    /* libev's arrays only grow. One that lies in a block of the reserve has room for
+     * all its growth there, and must not be cut down to what it needs now. */
+    if (old && malloc_usable_size(old) >= (size_t)size)
+        return old;
     void *block = realloc(old, (size_t)size);
     return block ? block : take_block(old, (size_t)size);
 }
@@ -75,7 +89,7 @@ static bool fill(struct hub_memory *memory)
 {
     for (int i = 0; i < HUB_MEMORY_BLOCKS; i++) {
         if (!memory->block[i])
-            memory->block[i] = malloc(block_size(memory, i));
+            memory->block[i] = malloc(block_size(memory));
         if (!memory->block[i])
             return false;
     }

@@ -5,7 +5,7 @@
 /*
  * libev aborts the process when an allocation fails, and it allocates in places from
  * which no error could be returned. So each hub keeps, for each array of libev that can
- * grow, a block as large as that array can get while all watched descriptors are below
+ * grow, a block as large as any of them can get while all watched descriptors are below
  * [fds]. When realloc fails the allocator hands such a block over whole: as it comes
  * from malloc, libev later frees or grows it like any other. A new watch is refused
  * (hub_memory_cover) as long as the reserve isn't complete.
@@ -18,7 +18,8 @@
 
 #include <stdbool.h>
 
-#define HUB_MEMORY_BLOCKS 4
+/* Descriptors, changes, events of the kernel, pending events, prepare watchers. */
+#define HUB_MEMORY_BLOCKS 5
 
 struct hub_memory {
     void *block[HUB_MEMORY_BLOCKS]; /* NULL: handed over */
