@@ -15,19 +15,38 @@ static void *home, *away;
 static int steps;
 static uintptr_t entry_frame;
 
+/* What the scheduler looks like to the switch: a function around it, not a leaf (see
+ * sched/switch.h), and not inlined into the test. */
+static __attribute__((noinline)) void call_something(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
+static __attribute__((noinline)) void resume(void **save, void *target)
+{
+    call_something();
+    switch_to(save, target);
+}
+
+static __attribute__((noinline)) void enter(void **save, void *top, void (*entry)(void))
+{
+    call_something();
+    switch_enter(save, top, entry);
+}
+
 static void take_a_step_and_return_forever(void)
 {
     entry_frame = (uintptr_t)__builtin_frame_address(0);
     for (;;) {
         steps++;
-        switch_to(&away, home);
+        resume(&away, home);
     }
 }
 
 static void enters_on_the_new_stack(void)
 {
     steps = 0;
-    switch_enter(&home, TOP(stack), take_a_step_and_return_forever);
+    enter(&home, TOP(stack), take_a_step_and_return_forever);
     CHECK_EQUAL(steps, 1);
     CHECK(entry_frame > (uintptr_t)stack && entry_frame <= (uintptr_t)TOP(stack));
 }
@@ -35,16 +54,16 @@ static void enters_on_the_new_stack(void)
 static void resumes_where_it_left(void)
 {
     steps = 0;
-    switch_enter(&home, TOP(stack), take_a_step_and_return_forever);
-    switch_to(&home, away);
-    switch_to(&home, away);
+    enter(&home, TOP(stack), take_a_step_and_return_forever);
+    resume(&home, away);
+    resume(&home, away);
     CHECK_EQUAL(steps, 3);
 }
 
 /* What the ABI demands at a call; a vector instruction that spills would trap. */
 static void stack_is_aligned_at_entry(void)
 {
-    switch_enter(&home, TOP(stack), take_a_step_and_return_forever);
+    enter(&home, TOP(stack), take_a_step_and_return_forever);
     CHECK_EQUAL(entry_frame % 16, 0);
 }
 
@@ -75,7 +94,7 @@ static __attribute__((noinline)) int lost_registers(
     FLOATING(SET_FLOATING)
     GENERAL(PIN_GENERAL)
     FLOATING(PIN_FLOATING)
-    switch_to(save, target);
+    resume(save, target);
     GENERAL(PIN_GENERAL)
     FLOATING(PIN_FLOATING)
     next = seed;
@@ -95,7 +114,7 @@ static void fill_registers_and_return(void)
 static void callee_saved_registers_survive(void)
 {
     lost_away = -1;
-    switch_enter(&home, TOP(stack), fill_registers_and_return);
+    enter(&home, TOP(stack), fill_registers_and_return);
     CHECK_EQUAL(lost_registers(5000, &home, away), 0);
     CHECK_EQUAL(lost_away, 0);
 }
@@ -109,7 +128,7 @@ static void abandon_home(void)
 static void abandon_resumes_its_target(void)
 {
     steps = 0;
-    switch_enter(&home, TOP(stack), abandon_home);
+    enter(&home, TOP(stack), abandon_home);
     CHECK_EQUAL(steps, 1);
 }
 
@@ -121,7 +140,7 @@ static void renew_once(void)
 static void renew_enters_another_stack(void)
 {
     steps = 0;
-    switch_enter(&home, TOP(stack), renew_once);
+    enter(&home, TOP(stack), renew_once);
     CHECK_EQUAL(steps, 1);
 }
 
@@ -135,7 +154,7 @@ static void renew_until_ten(void)
 static void renew_enters_the_same_stack_afresh(void)
 {
     steps = 0;
-    switch_enter(&home, TOP(stack), renew_until_ten);
+    enter(&home, TOP(stack), renew_until_ten);
     CHECK_EQUAL(steps, 10);
 }
 
@@ -144,14 +163,14 @@ static void many_stacks_keep_apart(void)
     void *first, *second;
 
     steps = 0;
-    switch_enter(&home, TOP(stack), take_a_step_and_return_forever);
+    enter(&home, TOP(stack), take_a_step_and_return_forever);
     first = away;
-    switch_enter(&home, TOP(other_stack), take_a_step_and_return_forever);
+    enter(&home, TOP(other_stack), take_a_step_and_return_forever);
     second = away;
     for (int i = 0; i < 100; i++) {
-        switch_to(&home, first);
+        resume(&home, first);
         first = away;
-        switch_to(&home, second);
+        resume(&home, second);
         second = away;
     }
     CHECK_EQUAL(steps, 202);
