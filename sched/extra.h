@@ -13,8 +13,9 @@ struct extra {
     char *error_text;  /* NULL: none */
     struct grove *greenlet;
     struct worker *home;       /* where a deferred or delayed one becomes ready */
-    _Atomic(bool) held;        /* deferred or delayed and not ready yet */
+    _Atomic(bool) held;        /* deferred and not started yet */
     grove_affinity_t affinity;
+    double seconds; /* from the start until it becomes ready */
     struct timer delay;
     struct message start_message;
 };

@@ -15,7 +15,7 @@ _Noreturn void greenlet_finish(void *value);
 void greenlet_clean_up(struct grove *greenlet);
 
 /* Publishes value and error: sets DONE, then wakes joiners and calls links in the order
- * in which they came. The caller holds a reference. In the hub. */
+ * in which they came, in the hub. The caller holds a reference. */
 void greenlet_publish_end(struct grove *greenlet);
 
 /* Calls a link, which is freed, or which belongs to a grove_wait. */

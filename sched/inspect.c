@@ -10,7 +10,8 @@
 
 bool grove_started(const grove_t *g)
 {
-    return atomic_load_explicit(&g->owner, memory_order_acquire) != NULL;
+    return atomic_load_explicit(&g->owner, memory_order_acquire) != NULL &&
+           !greenlet_done(g);
 }
 
 bool grove_ready(const grove_t *g)

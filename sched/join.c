@@ -44,8 +44,9 @@ static inline bool await_here(
             return false;
         worker->budget--;
         if (!greenlet_activate(worker, g)) {
+            /* A killer on another thread may still be about to publish the end. */
             *result = 0;
-            return true;
+            return greenlet_done(g);
         }
         next = g;
     }

@@ -72,7 +72,8 @@ static void release_held(struct grove *greenlet)
         grove_start(greenlet);
         return;
     }
-    if (extra->delay.id != 0 && extra->home == worker_self) {
+    /* On another thread's the delay runs out first. */
+    if (extra->home == worker_self && extra->delay.id != 0) {
         timers_remove(&extra->home->timers, &extra->delay);
         scheduler_ready(extra->home, greenlet);
     }
@@ -101,10 +102,7 @@ static void carry_out(struct grove *greenlet, int error)
         return;
     }
     if (owner == worker_self) {
-        struct grove *current = owner->current;
-        owner->current = NULL;
         interrupt(owner, greenlet);
-        owner->current = current;
         return;
     }
     if (atomic_fetch_or_explicit(

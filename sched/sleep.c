@@ -38,9 +38,12 @@ void grove_yield(void)
 #define CONTAINER(pointer, type, member)                                                 \
     ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 
-static bool detach_nothing(struct waiter *waiter)
+/* Who stops the timer ends the sleep: it has fired when it isn't running any more. */
+static bool detach_sleeper(struct waiter *waiter)
 {
-    (void)waiter;
+    if (waiter->timer.id == 0)
+        return false;
+    timers_remove(&waiter->home->timers, &waiter->timer);
     return true;
 }
 
@@ -84,7 +87,7 @@ int grove_sleep(double seconds)
     }
     if (!waiter.greenlet)
         return sleep_thread(seconds);
-    waiter.detach = detach_nothing;
+    waiter.detach = detach_sleeper;
     waiter.timer.fire = sleep_over;
     if (timers_add(&waiter.home->timers, &waiter.timer, timers_deadline(seconds)) < 0)
         return -1;
