@@ -132,11 +132,14 @@ int permits_wait(struct permits *permits, double timeout)
 
     if (timeout == 0)
         return ETIMEDOUT;
-    if (waiter_init(&self.waiter) != 0)
-        return errno;
     if (timeout > 0)
         deadline = timers_deadline(timeout);
-    while (!take_or_link(permits, &self, woken)) {
+    for (;;) {
+        /* For each wait anew. That can fail only the first time, before any wake. */
+        if (waiter_init(&self.waiter) != 0)
+            return errno;
+        if (take_or_link(permits, &self, woken))
+            return 0;
         int error = waiter_park(&self.waiter, seconds_until(deadline));
         if (error || self.handed)
             return error;
@@ -149,5 +152,4 @@ int permits_wait(struct permits *permits, double timeout)
         if (error)
             return take_or_leave(permits, error);
     }
-    return 0;
 }
