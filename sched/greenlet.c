@@ -161,6 +161,9 @@ void greenlet_main(void)
 #if SANITIZE_SWITCHES
     scheduler_arrived(worker, NULL);
 #endif
+    /* NULL means unstarted. One that blocks and then drives the hub itself is never
+     * switched away from, but must be told from that when it becomes ready. */
+    greenlet->stack_pointer = greenlet->activation;
     *worker->errno_address = 0;
     finish(worker, greenlet, greenlet->function(greenlet->value));
 }

@@ -59,7 +59,7 @@ enum {
 
 struct grove {
     struct grove *next;
-    void *stack_pointer; /* of a started one that isn't running */
+    void *stack_pointer; /* NULL: unstarted; meaningless while it runs */
     grove_fn function;   /* NULL: a thread's main greenlet, or a free record */
     void *value;         /* the argument until the end, then the value */
     _Atomic(struct worker *) owner;

@@ -162,13 +162,19 @@ static int start(void)
     if (make_workers() < 0)
         goto free_made;
     if (is_main) {
-        topology_bind(&runtime_topology, 0);
         overflow_thread_enter();
         stats_worker_start(workers[0]->stats, runtime_topology.worker[0].pu);
         worker_adopt_thread(workers[0]);
     }
-    if (start_threads(is_main) == 0)
+    if (start_threads(is_main) == 0) {
+        /* Last: threads inherit the binding of who makes them, and would begin by
+         * competing for this core. */
+        if (is_main)
+            topology_bind(&runtime_topology, 0);
         return 0;
+    }
+    if (is_main)
+        worker_self = NULL;
 free_made:
     error = errno;
     free_workers();

@@ -22,7 +22,6 @@
  * flood of new tasks, taken newest first, starves no old one. */
 #define TICKS_TO_OLDEST 4
 #define SPIN_MAX 50000 /* ns a search may go on before the worker sleeps */
-#define SPIN_START 5000
 
 static bool deliver(struct worker *worker)
 {
@@ -168,36 +167,62 @@ static struct grove *take_foreign(struct worker *worker)
     return next;
 }
 
-/* Watches inbox and deques for a while instead of sleeping: a wake between two cores
- * costs 50 us through the kernel and 0.1 us through a cache line. */
-static void spin_for_work(struct worker *worker)
+/* Whether there is something to look at again: a message, or, for who is counted as
+ * searching, work of others. */
+static bool something_came(struct worker *worker, bool searching)
 {
-    nanoseconds end = worker->spin_limit ? timers_clock() + worker->spin_limit : 0;
+    return atomic_load_explicit(&worker->inbox.top, memory_order_relaxed) != NULL ||
+           (searching && idle_work_exists());
+}
 
-    while (worker->spin_limit) {
+/* A hundred looks at the inbox, before anything that costs a clock read: the answer of a
+ * greenlet on another core takes some hundred nanoseconds. */
+static bool glance(struct worker *worker)
+{
+    if (worker->spin_limit == 0)
+        return false;
+    for (int i = 0; i < 100; i++) {
+        if (something_came(worker, false))
+            return true;
+        cpu_relax();
+    }
+    return false;
+}
+
+/* Watches inbox and deques for a while instead of sleeping: a wake between two cores
+ * costs 50 us through the kernel and 0.1 us through a cache line. Descriptors are not
+ * seen meanwhile, so with any watched the while is shorter. */
+static void spin_for_work(struct worker *worker, bool searching)
+{
+    nanoseconds limit = worker->spin_limit;
+
+    if (limit == 0)
+        return;
+    if (hub_watches(worker->hub))
+        limit /= 8;
+    nanoseconds end = timers_clock() + limit;
+    do {
         for (int i = 0; i < 16; i++) {
-            if (atomic_load_explicit(&worker->inbox.top, memory_order_relaxed) ||
-                idle_work_exists())
+            if (something_came(worker, searching))
                 return;
             cpu_relax();
         }
-        if (timers_clock() >= end)
-            return;
-    }
+    } while (timers_clock() < end);
 }
 
 /*
- * Spinning pays if what comes, comes soon. A sleep that was shorter than SPIN_MAX would
- * have been caught by spinning: spin for so long next time. A longer one halves the
- * limit, so that a worker to which work comes rarely doesn't spin at all.
+ * Spinning pays if what comes, comes soon, and from another worker. A sleep that ended
+ * so and was short would have been saved by spinning: spin next time. Any other halves
+ * the limit, so that a worker to which work comes rarely, or from descriptors, doesn't
+ * spin at all.
  */
-static void adapt_spin(struct worker *worker, nanoseconds slept)
+static void adapt_spin(struct worker *worker, nanoseconds slept, bool woken)
 {
-    if (slept < SPIN_MAX)
+    if (woken && slept < 2 * SPIN_MAX)
         worker->spin_limit = SPIN_MAX;
     else
         worker->spin_limit /= 2;
-    if (worker->spin_limit < 1000)
+    if (worker->spin_limit < SPIN_MAX / 16)
         worker->spin_limit = 0;
 }
 
@@ -225,8 +250,19 @@ static bool sleep_in_hub(struct worker *worker, bool searching)
     stats_unpark(worker->stats, (uint64_t)after);
     worker->last_tick = worker->last_poll = after;
     if (worker_count > 1)
-        adapt_spin(worker, after - before);
+        adapt_spin(
+            worker, after - before, searching || !inbox_empty(&worker->inbox));
     return searching;
+}
+
+/* Timers and descriptors, without blocking. */
+static void look_at_hub(struct worker *worker)
+{
+    nanoseconds now = timers_clock();
+
+    if (hub_watches(worker->hub))
+        poll_hub(worker, now);
+    timers_expire(&worker->timers, now);
 }
 
 struct grove *scheduler_search(struct worker *worker)
@@ -236,32 +272,26 @@ struct grove *scheduler_search(struct worker *worker)
 
     worker->current = NULL;
     for (;;) {
-        deliver(worker);
-        nanoseconds now = timers_clock();
-        if (hub_watches(worker->hub) && !searching)
-            poll_hub(worker, now);
-        timers_expire(&worker->timers, now);
+        if ((deliver(worker) || (glance(worker) && deliver(worker))) &&
+            (next = take_ready(worker)))
+            break;
+        look_at_hub(worker);
         if ((next = take_ready(worker)))
             break;
         if (runtime_stopping(worker)) {
             next = worker->main;
             break;
         }
-        if (worker->index >= 0 && worker_count > 1) {
-            if (!searching && (searching = idle_start_search()))
+        if (worker->index >= 0) {
+            if (!searching && worker_count > 1 && (searching = idle_start_search()))
                 stats_search(worker->stats);
-            if (searching) {
-                if ((next = take_foreign(worker)))
-                    break;
-                spin_for_work(worker);
-                if ((next = take_foreign(worker)) || deliver(worker)) {
-                    if (next || (next = take_ready(worker)))
-                        break;
-                    continue;
-                }
-            }
-        } else if (worker->index >= 0 && (next = take_foreign(worker))) {
-            break;
+            if ((next = take_foreign(worker)))
+                break;
+            spin_for_work(worker, searching);
+            if ((next = take_foreign(worker)))
+                break;
+            if (something_came(worker, false))
+                continue;
         }
         searching = sleep_in_hub(worker, searching);
     }

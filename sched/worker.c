@@ -70,6 +70,7 @@ static int make_main(struct worker *worker, const char *name)
     atomic_init(&greenlet->name, copy);
     greenlet->id = ++worker->next_id;
     greenlet->activation = &worker->main_activation;
+    greenlet->stack_pointer = greenlet->activation; /* it has started */
     worker->main = greenlet;
     return 0;
 }
