@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of sync/ share: runs with one worker and with two, and small helpers. */
+/* What the tests of sync/ share: runs with one worker and with two, and small helpers.
+ */
 #ifndef TESTS_SYNC_RUNTIMES_H
 #define TESTS_SYNC_RUNTIMES_H
 

@@ -178,8 +178,8 @@ static void an_event_may_die_after_the_wait(void)
 }
 EVERYWHERE(an_event_may_die_after_the_wait)
 
-/* Set, timeout and kill at about the same moment: whoever wins, the waiter returns, with
- * the answer of one of them, and is linked nowhere. */
+/* Set, timeout and kill at about the same moment: whoever wins, the waiter returns,
+ * with the answer of one of them, and is linked nowhere. */
 static void *race_wait(void *arg)
 {
     int result = grove_event_wait(arg, 0.00005);

@@ -280,8 +280,7 @@ static void a_thread_owns_as_its_main_greenlet(void)
     pthread_t thread;
 
     fresh();
-    if (CHECK_EQUAL(
-            pthread_create(&thread, NULL, hold_while_becoming_guest, NULL), 0))
+    if (CHECK_EQUAL(pthread_create(&thread, NULL, hold_while_becoming_guest, NULL), 0))
         pthread_join(thread, NULL);
 }
 EVERYWHERE(a_thread_owns_as_its_main_greenlet)
