@@ -37,7 +37,8 @@ GROVE_API bool grove_timeout_fired(const grove_timeout_t *t);
 
 /*
  * Runs fn(arg) in the current greenlet under a timeout; *value (unless NULL) is what
- * it returned. -1 ETIMEDOUT when the timeout fired. May switch.
+ * it returned. -1 ETIMEDOUT when the timeout has ended a blocking call of it. May
+ * switch.
  */
 GROVE_API int grove_with_timeout(double seconds, grove_fn fn, void *arg, void **value);
 
