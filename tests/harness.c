@@ -13,9 +13,7 @@
 #include <CUnit/TestRun.h>
 
 #if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SLOWDOWN 5
-#elif __has_feature(address_sanitizer)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
 #define SLOWDOWN 3
 #endif
 #endif
