@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of greenlets share: runs with one worker and with two, small helpers. */
+/* What the tests of greenlets share: runs with one worker and with two, small helpers.
+ */
 #ifndef TESTS_SCHED_RUNTIMES_H
 #define TESTS_SCHED_RUNTIMES_H
 

@@ -13,21 +13,35 @@
 #include "sched/local_end.h"
 #include "sched/worker.h"
 
-static __attribute__((noinline)) void exit_from(int depth, void *value)
+/* Calls leave(arg), which doesn't return, from deep down. */
+static __attribute__((noinline)) void descend(
+    int depth, void (*leave)(void *arg), void *arg)
 {
     volatile char room[100];
 
     room[0] = (char)depth;
-    if (depth == 0)
-        grove_exit(value);
-    exit_from(depth - 1, value);
-    room[1] = room[0];
+    if (depth > 0)
+        descend(depth - 1, leave, arg);
+    else
+        leave(arg);
+    room[1] = room[0]; /* not a tail call */
+}
+
+static void leave_by_exit(void *arg)
+{
+    grove_exit(arg);
+}
+
+static void leave_by_failure(void *arg)
+{
+    (void)arg;
+    grove_fail(EDOM, "%s %d", "answer is not", 42);
 }
 
 static void *exit_deep(void *arg)
 {
     grove_yield();
-    exit_from(20, arg);
+    descend(20, leave_by_exit, arg);
     return NULL;
 }
 
@@ -44,21 +58,10 @@ static void exit_from_any_depth(void)
 }
 EVERYWHERE(exit_from_any_depth)
 
-static __attribute__((noinline)) void fail_from(int depth)
-{
-    volatile char room[100];
-
-    room[0] = (char)depth;
-    if (depth == 0)
-        grove_fail(EDOM, "%s %d", "answer is not", 42);
-    fail_from(depth - 1);
-    room[1] = room[0];
-}
-
 static void *fail_deep(void *arg)
 {
     grove_yield();
-    fail_from(20);
+    descend(20, leave_by_failure, NULL);
     return arg;
 }
 
@@ -172,10 +175,10 @@ static void *end_with_defers(void *arg)
     case RETURN:
         break;
     case EXIT:
-        exit_from(5, NULL);
+        descend(5, leave_by_exit, NULL);
         break;
     case FAIL:
-        fail_from(5);
+        descend(5, leave_by_failure, NULL);
         break;
     case KILLED:
         CHECK_ERROR(grove_sleep(1e6), ECANCELED);

@@ -256,10 +256,10 @@ static void stacks_as_large_as_asked(void)
 
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 4; i++)
-            g[i] = must(grove_spawn_with(
-                &(grove_attr_t){.stack_size = 1 << 20,
-                    .affinity = i % 2 ? GROVE_ANY : GROVE_LOCAL},
-                deep, g));
+            g[i] =
+                must(grove_spawn_with(&(grove_attr_t){.stack_size = 1 << 20,
+                                          .affinity = i % 2 ? GROVE_ANY : GROVE_LOCAL},
+                    deep, g));
         grove_await(must(grove_spawn(yield_and_return, NULL)));
         for (int i = 0; i < 4; i++)
             CHECK(grove_await(g[i]) == g);
@@ -486,7 +486,8 @@ int main(void)
         TEST("stacks as large as asked", stacks_as_large_as_asked),
         TEST("every affinity runs", every_affinity_runs),
         TEST("a deferred one waits for its start", a_deferred_one_waits_for_its_start),
-        TEST("a start of a started one is a no-op", a_start_of_a_started_one_is_a_no_op),
+        TEST(
+            "a start of a started one is a no-op", a_start_of_a_started_one_is_a_no_op),
         TEST("started from elsewhere it runs at home",
             started_from_elsewhere_it_runs_at_home),
         TEST("delays are never early", delays_are_never_early),

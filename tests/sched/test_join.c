@@ -145,7 +145,8 @@ static void *join_and_note(void *arg)
 static void many_joiners_in_the_order_of_their_calls(void)
 {
     struct joiner joiner[JOINERS];
-    grove_t *g[JOINERS], *target = must(grove_spawn_later(0.001, yield_and_return, order));
+    grove_t *g[JOINERS],
+        *target = must(grove_spawn_later(0.001, yield_and_return, order));
 
     joined = 0;
     for (int i = 0; i < JOINERS; i++) {
@@ -207,7 +208,8 @@ static void a_plain_thread_times_out(void)
 }
 EVERYWHERE(a_plain_thread_times_out)
 
-/* The ends of greenlets and the timeouts of those who join them at about the same time. */
+/* The ends of greenlets and the timeouts of those who join them at about the same time.
+ */
 static void *timed_join(void *arg)
 {
     int result = grove_join(arg, 0.00003);
@@ -294,8 +296,8 @@ static void *wait_until_killed(void *arg)
 
 static void a_kill_ends_a_wait_for_many(void)
 {
-    grove_t *g[2] = {must(grove_spawn(sleep_forever, NULL)),
-        must(grove_go(sleep_forever, NULL))};
+    grove_t *g[2] = {
+        must(grove_spawn(sleep_forever, NULL)), must(grove_go(sleep_forever, NULL))};
     grove_t *waiter = must(grove_spawn(wait_until_killed, g));
 
     grove_yield();

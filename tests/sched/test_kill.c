@@ -132,7 +132,6 @@ static void ready_but_not_started(void)
 }
 EVERYWHERE(ready_but_not_started)
 
-
 /* By a thread while this worker is busy: it can start nothing meanwhile. */
 static void ready_here_killed_elsewhere(void)
 {
@@ -496,8 +495,7 @@ static void no_item_is_lost(void)
     for (size_t round = harness_rounds(1000); round > 0; round--) {
         grove_t *getter[3];
         for (int i = 0; i < 3; i++)
-            getter[i] = must(
-                (i % 2 ? grove_go : grove_spawn)(get_until_killed, queue));
+            getter[i] = must((i % 2 ? grove_go : grove_spawn)(get_until_killed, queue));
         for (uint32_t turns = random_next(&state) % 3; turns > 0; turns--)
             grove_yield();
         for (int i = 0; i < 3; i++) {

@@ -220,7 +220,8 @@ int main(void)
         TEST("links run once, in link order", links_run_once_in_link_order),
         TEST("unlink takes out the oldest", unlink_takes_out_the_oldest),
         TEST("all can be unlinked", all_can_be_unlinked),
-        TEST("a link to an ended one runs at once", a_link_to_an_ended_one_runs_at_once),
+        TEST(
+            "a link to an ended one runs at once", a_link_to_an_ended_one_runs_at_once),
         TEST("a link needs a function", a_link_needs_a_function),
         TEST("links run in the hub of the ended", links_run_in_the_hub_of_the_ended),
         TEST("a link may try to unlink", a_link_may_try_to_unlink),
