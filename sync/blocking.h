@@ -26,24 +26,25 @@ static inline int answer(int error)
     return -1;
 }
 
+/* blocking_begin where it takes more than a look. */
+int blocking_begin_slow(double timeout);
+
 /*
  * The error with which a call with this timeout has to fail before it looks at the
- * object: of a kill or a fired grove_timeout, or EINVAL for a timeout that is not a
- * number. The usual "none" is found here without a call.
+ * object: of a kill or a fired grove_timeout, EDEADLK in a hub callback, EINVAL for a
+ * timeout that is not a number; nearly always none. If the timeout isn't 0, waiter_init
+ * can't fail afterwards and allocates nothing: it may be called inside a section.
  */
 static inline int blocking_begin(double timeout)
 {
     const struct worker *worker = worker_self;
 
-    if (timeout == 0)
-        return 0;
-    if (UNLIKELY(timeout != timeout))
-        return EINVAL;
-    if (LIKELY(worker && worker->current && worker->current->timeouts_pending == 0 &&
+    if (LIKELY(timeout < 0 && worker && worker->current &&
+               worker->current->timeouts_pending == 0 &&
                atomic_load_explicit(
                    &worker->current->kill_error, memory_order_relaxed) == 0))
         return 0;
-    return waiter_interrupt();
+    return blocking_begin_slow(timeout);
 }
 
 #endif

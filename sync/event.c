@@ -49,33 +49,24 @@ bool grove_event_is_set(const grove_event_t *opaque)
     return event_ready((const struct event *)opaque);
 }
 
-static int event_block(struct event *event, double timeout)
-{
-    struct waiter waiter;
-
-    if (timeout == 0)
-        return ETIMEDOUT;
-    if (waiter_init(&waiter) != 0)
-        return errno;
-    section_enter(&event->list.section);
-    bool ready = event_ready(event);
-    if (!ready)
-        waiter_link(&event->list, &waiter);
-    section_leave(&event->list.section);
-    return ready ? 0 : waiter_park(&waiter, timeout);
-}
-
 int grove_event_wait(grove_event_t *opaque, double timeout)
 {
     struct event *event = (struct event *)opaque;
+    struct waiter self;
     int error = blocking_begin(timeout);
 
     if (UNLIKELY(error))
         return answer(error);
-    /* Through the section, although one load would tell: when this returns the caller
-     * may free the event, so the setter must be out of the section by then. */
+    /* Through the section, even if it is set: when this returns the caller may free the
+     * event, so the setter must be out of the section by then. */
     section_enter(&event->list.section);
     bool ready = event_ready(event);
+    if (!ready && timeout != 0) {
+        (void)waiter_init(&self);
+        waiter_link(&event->list, &self);
+    }
     section_leave(&event->list.section);
-    return ready ? 0 : answer(event_block(event, timeout));
+    if (ready)
+        return 0;
+    return answer(timeout == 0 ? ETIMEDOUT : waiter_park(&self, timeout));
 }

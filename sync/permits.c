@@ -135,9 +135,7 @@ int permits_wait(struct permits *permits, double timeout)
     if (timeout > 0)
         deadline = timers_deadline(timeout);
     for (;;) {
-        /* For each wait anew. That can fail only the first time, before any wake. */
-        if (waiter_init(&self.waiter) != 0)
-            return errno;
+        (void)waiter_init(&self.waiter); /* for each wait anew */
         if (take_or_link(permits, &self, woken))
             return 0;
         int error = waiter_park(&self.waiter, seconds_until(deadline));

@@ -66,11 +66,10 @@ void grove_queue_free(grove_queue_t *queue)
 }
 
 /* waiter_detach_list, but under the section of the queue. */
-static bool queue_detach(struct waiter *waiter)
+bool queue_detach(struct waiter *waiter)
 {
     struct queue_waiter *self = (struct queue_waiter *)waiter;
 
-    /* Taken out already: then the queue is not touched, its wake may come late. */
     if (atomic_load_explicit(&waiter->list, memory_order_relaxed) == NULL)
         return false;
     queue_enter(self->queue);
@@ -79,18 +78,6 @@ static bool queue_detach(struct waiter *waiter)
         waiter_unlink(self->list, waiter);
     queue_leave(self->queue);
     return linked;
-}
-
-int queue_waiter_init(
-    struct queue_waiter *self, struct grove_queue *queue, struct wait_list *list)
-{
-    if (waiter_init(&self->waiter) != 0)
-        return errno;
-    self->waiter.detach = queue_detach;
-    self->queue = queue;
-    self->list = list;
-    self->peeks = false;
-    return 0;
 }
 
 /*
@@ -167,115 +154,86 @@ static inline int look(struct grove_queue *queue, void **item)
 
 static inline void wake(struct waiter *woken)
 {
-    if (woken)
-        waiter_wake_chain(woken, 0);
+    while (woken) {
+        struct waiter *next = woken->next;
+        waiter_wake(woken, 0);
+        woken = next;
+    }
 }
 
-static inline int put_now(struct grove_queue *queue, void *item)
-{
-    struct waiter *woken = NULL;
-
-    queue_enter(queue);
-    int result = offer(queue, item, &woken);
-    queue_leave(queue);
-    wake(woken);
-    return result;
-}
-
-static int put_waiting(struct grove_queue *queue, void *item, double timeout)
+/*
+ * The end of a put or get that has to wait or fail, given what its attempt came to.
+ * Comes inside the section and leaves it: kept out of the usual path, which then needs
+ * no waiter, but without entering the section twice.
+ */
+static __attribute__((noinline)) int put_waiting(
+    struct grove_queue *queue, void *item, double timeout, int result)
 {
     struct queue_waiter self;
-    struct waiter *woken = NULL;
-    int result = queue_waiter_init(&self, queue, &queue->putters);
 
-    if (result)
-        return result;
-    self.waiter.item = item;
-    queue_enter(queue);
-    result = offer(queue, item, &woken);
-    if (result == MUST_WAIT)
-        waiter_link(&queue->putters, &self.waiter);
+    if (result == MUST_WAIT && timeout != 0) {
+        queue_link(queue, &queue->putters, &self);
+        self.waiter.item = item;
+        queue_leave(queue);
+        return answer(waiter_park(&self.waiter, timeout));
+    }
     queue_leave(queue);
-    wake(woken);
-    return result == MUST_WAIT ? waiter_park(&self.waiter, timeout) : result;
+    if (result == MUST_WAIT)
+        return answer(EAGAIN);
+    if (result == MUST_GROW && (result = queue_grow(queue)) == 0)
+        return grove_queue_put(queue, item, timeout);
+    return answer(result);
 }
 
-/* The rest of a put whose first attempt came to [result]. */
-static int put_slow(struct grove_queue *queue, void *item, double timeout, int result)
+static __attribute__((noinline)) int get_waiting(
+    struct grove_queue *queue, double timeout, void **item, bool peeks, int result)
 {
-    for (;;) {
-        if (result == MUST_GROW) {
-            int error = queue_grow(queue);
-            if (error)
-                return error;
-            result = put_now(queue, item);
-        } else if (result == MUST_WAIT && timeout != 0) {
-            result = put_waiting(queue, item, timeout);
-        } else {
-            return result == MUST_WAIT ? EAGAIN : result;
-        }
+    struct queue_waiter self;
+
+    if (result == MUST_WAIT && timeout != 0) {
+        queue_link(queue, &queue->getters, &self);
+        self.peeks = peeks;
     }
+    queue_leave(queue);
+    if (result == MUST_WAIT)
+        result = timeout == 0 ? EAGAIN : waiter_park(&self.waiter, timeout);
+    if (result == 0 && item)
+        *item = self.waiter.item;
+    return answer(result);
 }
 
 int grove_queue_put(grove_queue_t *queue, void *item, double timeout)
 {
-    int error = blocking_begin(timeout);
-
-    if (LIKELY(!error) && UNLIKELY((error = put_now(queue, item)) != 0))
-        error = put_slow(queue, item, timeout, error);
-    return answer(error);
-}
-
-static int get_waiting(
-    struct grove_queue *queue, double timeout, void **item, bool peeks)
-{
-    struct queue_waiter self;
-    struct waiter *woken = NULL;
-    int result = queue_waiter_init(&self, queue, &queue->getters);
-
-    if (result)
-        return result;
-    self.peeks = peeks;
-    queue_enter(queue);
-    result = peeks ? look(queue, item) : take(queue, item, &woken);
-    if (result == MUST_WAIT)
-        waiter_link(&queue->getters, &self.waiter);
-    queue_leave(queue);
-    wake(woken);
-    if (result != MUST_WAIT)
-        return result;
-    result = waiter_park(&self.waiter, timeout);
-    if (!result)
-        *item = self.waiter.item;
-    return result;
-}
-
-/* The rest of a get or peek whose first attempt came to [result]. */
-static int get_slow(
-    struct grove_queue *queue, double timeout, void **item, bool peeks, int result)
-{
-    if (result != MUST_WAIT)
-        return result;
-    return timeout == 0 ? EAGAIN : get_waiting(queue, timeout, item, peeks);
-}
-
-int grove_queue_get(grove_queue_t *queue, double timeout, void **item)
-{
-    void *taken;
     struct waiter *woken = NULL;
     int error = blocking_begin(timeout);
 
     if (UNLIKELY(error))
         return answer(error);
     queue_enter(queue);
-    error = take(queue, &taken, &woken);
+    int result = offer(queue, item, &woken);
+    if (UNLIKELY(result))
+        return put_waiting(queue, item, timeout, result);
     queue_leave(queue);
     wake(woken);
-    if (UNLIKELY(error) &&
-        (error = get_slow(queue, timeout, &taken, false, error)) != 0)
+    return 0;
+}
+
+int grove_queue_get(grove_queue_t *queue, double timeout, void **item)
+{
+    struct waiter *woken = NULL;
+    void *got;
+    int error = blocking_begin(timeout);
+
+    if (UNLIKELY(error))
         return answer(error);
+    queue_enter(queue);
+    int result = take(queue, &got, &woken);
+    if (UNLIKELY(result))
+        return get_waiting(queue, timeout, item, false, result);
+    queue_leave(queue);
+    wake(woken);
     if (item)
-        *item = taken;
+        *item = got;
     return 0;
 }
 
@@ -287,10 +245,10 @@ int grove_queue_peek(grove_queue_t *queue, double timeout, void **item)
     if (error)
         return answer(error);
     queue_enter(queue);
-    error = look(queue, &front);
+    int result = look(queue, &front);
+    if (result)
+        return get_waiting(queue, timeout, item, true, result);
     queue_leave(queue);
-    if (error && (error = get_slow(queue, timeout, &front, true, error)) != 0)
-        return answer(error);
     if (item)
         *item = front;
     return 0;

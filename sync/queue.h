@@ -69,8 +69,18 @@ static inline void queue_leave(struct grove_queue *queue)
     section_leave(&queue->getters.section);
 }
 
-/* Prepares a waiter for one of the queue's lists: 0 or an error. */
-int queue_waiter_init(
-    struct queue_waiter *self, struct grove_queue *queue, struct wait_list *list);
+bool queue_detach(struct waiter *waiter);
+
+/* Links a waiter for the caller into one of the queue's lists. Inside the section, in a
+ * call that began with blocking_begin; the caller leaves it and parks. */
+static inline void queue_link(
+    struct grove_queue *queue, struct wait_list *list, struct queue_waiter *self)
+{
+    (void)waiter_init(&self->waiter);
+    self->waiter.detach = queue_detach;
+    self->queue = queue;
+    self->list = list;
+    waiter_link(list, &self->waiter);
+}
 
 #endif

@@ -33,33 +33,21 @@ int grove_queue_task_done(grove_queue_t *queue)
     return answer(error);
 }
 
-static int join_waiting(struct grove_queue *queue, double timeout)
-{
-    struct queue_waiter self;
-    int error = queue_waiter_init(&self, queue, &queue->joiners);
-
-    if (error)
-        return error;
-    queue_enter(queue);
-    bool finished = queue->unfinished == 0;
-    if (!finished)
-        waiter_link(&queue->joiners, &self.waiter);
-    queue_leave(queue);
-    return finished ? 0 : waiter_park(&self.waiter, timeout);
-}
-
 int grove_queue_join(grove_queue_t *queue, double timeout)
 {
+    struct queue_waiter self;
     int error = blocking_begin(timeout);
 
     if (error)
         return answer(error);
     queue_enter(queue);
     bool finished = queue->unfinished == 0;
+    if (!finished && timeout != 0)
+        queue_link(queue, &queue->joiners, &self);
     queue_leave(queue);
     if (finished)
         return 0;
-    return answer(timeout == 0 ? ETIMEDOUT : join_waiting(queue, timeout));
+    return answer(timeout == 0 ? ETIMEDOUT : waiter_park(&self.waiter, timeout));
 }
 
 int grove_queue_close(grove_queue_t *queue)

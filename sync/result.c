@@ -66,43 +66,41 @@ struct outcome {
     int error;
 };
 
-/* Whether it is ready; if so, with what. Through the section as grove_event_wait. */
-static bool result_look(struct result *result, struct outcome *outcome)
+/* What it has. Inside the section. */
+static struct outcome result_outcome(const struct result *result)
 {
-    section_enter(&result->list.section);
-    bool ready = result_ready(result);
-    outcome->value = result->value;
-    outcome->error = atomic_load_explicit(&result->error, memory_order_relaxed);
-    section_leave(&result->list.section);
-    return ready;
+    return (struct outcome){
+        .value = result->value,
+        .error = atomic_load_explicit(&result->error, memory_order_relaxed),
+    };
 }
 
-static int result_block(struct result *result, double timeout)
-{
-    struct waiter waiter;
-
-    if (timeout == 0)
-        return ETIMEDOUT;
-    if (waiter_init(&waiter) != 0)
-        return errno;
-    section_enter(&result->list.section);
-    bool ready = result_ready(result);
-    if (!ready)
-        waiter_link(&result->list, &waiter);
-    section_leave(&result->list.section);
-    return ready ? 0 : waiter_park(&waiter, timeout);
-}
-
+/* Waits, and takes the outcome inside the section, as it may be set anew at any time
+ * and as the setter must be out of the section when the caller frees the result. */
 static int result_wait(struct result *result, double timeout, struct outcome *outcome)
 {
+    struct waiter self;
     int error = blocking_begin(timeout);
 
-    if (error || result_look(result, outcome))
+    if (error)
         return error;
-    error = result_block(result, timeout);
-    if (!error)
-        result_look(result, outcome); /* never becomes unready again */
-    return error;
+    section_enter(&result->list.section);
+    bool ready = result_ready(result);
+    *outcome = result_outcome(result);
+    if (!ready && timeout != 0) {
+        (void)waiter_init(&self);
+        waiter_link(&result->list, &self);
+    }
+    section_leave(&result->list.section);
+    if (ready)
+        return 0;
+    error = timeout == 0 ? ETIMEDOUT : waiter_park(&self, timeout);
+    if (error)
+        return error;
+    section_enter(&result->list.section);
+    *outcome = result_outcome(result);
+    section_leave(&result->list.section);
+    return 0;
 }
 
 int grove_result_get(grove_result_t *opaque, double timeout, void **value)
