@@ -85,7 +85,7 @@ static void fire(struct timer *timer)
     waiter_cancel(CONTAINER(timer, struct waiter, timer), ETIMEDOUT);
 }
 
-static void deliver_wake(struct message *message)
+void waiter_deliver(struct message *message)
 {
     struct waiter *waiter = CONTAINER(message, struct waiter, message);
 
@@ -101,8 +101,7 @@ static void futex(_Atomic(uint32_t) *word, int operation, uint32_t value,
 
 void waiter_wake_elsewhere(struct waiter *waiter)
 {
-    if (waiter->greenlet) {
-        waiter->message.deliver = deliver_wake;
+    if (waiter->home) {
         worker_send(waiter->home, &waiter->message);
         return;
     }

@@ -23,7 +23,7 @@
  *   next, prev, list   under the section of list (list itself is also read without, by
  *                      detach, only to find the section)
  *   result, item       written by who won, before the wake; read after it
- *   message            the waker's, once
+ *   message.next       the waker's, once
  *   timer              the greenlet's worker
  *   greenlet, home, detach   constant while published
  */
@@ -49,17 +49,18 @@ struct wait_list {
 _Static_assert(sizeof(struct wait_list) == sizeof(grove_waiters_t), "same object");
 
 struct waiter {
+    /* One cache line with all that a waker on another core touches. */
     struct waiter *next, *prev;
     _Atomic(struct wait_list *) list; /* NULL: in none */
-    struct grove *greenlet;           /* NULL: a plain thread, asleep on [awake] */
-    struct worker *home;              /* NULL for a plain thread */
-    bool (*detach)(struct waiter *waiter); /* true: taken out, and nobody else will */
+    struct worker *home;              /* NULL: a plain thread, asleep on [awake] */
     void *item;
-    int result; /* 0, or the errno value with which the wait ends */
+    struct message message; /* its deliver is set by the waiter itself */
+    int result;             /* 0, or the errno value with which the wait ends */
     _Atomic(uint32_t) awake;
-    struct message message;
+    struct grove *greenlet;
+    bool (*detach)(struct waiter *waiter); /* true: taken out, and nobody else will */
     struct timer timer;
-};
+} __attribute__((aligned(64)));
 
 /*
  * The error with which any blocking call of the caller has to fail at once (it is being
@@ -73,6 +74,9 @@ bool waiter_detach_list(struct waiter *waiter);
 
 int waiter_init_slow(struct waiter *waiter);
 
+/* Makes the waiter ready: what its message does on its worker. */
+void waiter_deliver(struct message *message);
+
 /* Prepares a waiter for the calling greenlet or thread. Starts the runtime on first
  * use: -1 with errno if that fails, or EDEADLK in a hub callback. */
 static inline int waiter_init(struct waiter *waiter)
@@ -84,6 +88,7 @@ static inline int waiter_init(struct waiter *waiter)
     waiter->result = 0;
     waiter->timer.id = 0;
     waiter->home = worker;
+    waiter->message.deliver = waiter_deliver;
     if (__builtin_expect(!worker || !worker->current, 0))
         return waiter_init_slow(waiter);
     waiter->greenlet = worker->current;
