@@ -5,7 +5,8 @@
 /*
  * Changing stacks: one assembly file per ISA (switch_x86_64.S, switch_aarch64.S).
  *
- * The stubs here jump into it instead of calling it, and it jumps back, for two reasons.
+ * The stubs here jump into it instead of calling it, and it jumps back, for two
+ * reasons.
  *
  * The return predictor is a stack of its own that a change of stacks leaves as it is. A
  * call that never returns by `ret` leaves an entry too many, and from then on every
@@ -27,12 +28,12 @@
 
 #if defined(__x86_64__)
 
-#define SWITCH_CLOBBERS                                                                  \
-    "rbx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0", \
-        "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
-        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "mm0", "mm1", "mm2", "mm3", "mm4",  \
-        "mm5", "mm6", "mm7", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", \
-        "st(7)"
+#define SWITCH_CLOBBERS \
+    "rbx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", \
+        "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
+        "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "mm0", "mm1", \
+        "mm2", "mm3", "mm4", "mm5", "mm6", "mm7", "st", "st(1)", "st(2)", "st(3)", \
+        "st(4)", "st(5)", "st(6)", "st(7)"
 
 /* Leaves the running stack, keeping its pointer in *save, and resumes [target], which
  * was kept by one of these. Returns when somebody resumes *save. */
@@ -75,13 +76,13 @@ SWITCH_INLINE _Noreturn void switch_renew(void *top, void (*entry)(void))
 
 #elif defined(__aarch64__)
 
-#define SWITCH_CLOBBERS                                                                  \
-    "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15",  \
-        "x16", "x17", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27",     \
-        "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", \
-        "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21",     \
-        "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", "memory",  \
-        "cc"
+#define SWITCH_CLOBBERS \
+    "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", \
+        "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", \
+        "x26", "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", \
+        "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", \
+        "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", \
+        "v30", "v31", "memory", "cc"
 
 SWITCH_INLINE void switch_to(void **save, void *target)
 {
