@@ -248,13 +248,20 @@ static void joinall_waits_for_all(void)
 }
 EVERYWHERE(joinall_waits_for_all)
 
+static void *take_turns(void *arg)
+{
+    for (int turns = *(const int *)arg; turns > 0; turns--)
+        grove_yield();
+    return arg;
+}
+
 static void wait_gives_the_order_of_ends(void)
 {
-    static const double delay[] = {0.006, 0.002, 0.004};
+    static const int turns[] = {6, 2, 4};
     grove_t *g[3], *done[3] = {NULL};
 
     for (int i = 0; i < 3; i++)
-        g[i] = must(grove_spawn_later(delay[i], yield_and_return, NULL));
+        g[i] = must(grove_spawn(take_turns, (void *)&turns[i]));
     CHECK_EQUAL(grove_wait(g, 3, 0, GROVE_FOREVER, done), 3);
     CHECK(done[0] == g[1]);
     CHECK(done[1] == g[2]);
