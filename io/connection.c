@@ -102,7 +102,9 @@ int grove_close(int fd)
     if (fd < 0)
         return answer(EBADF);
     /* Before, as afterwards the number may be somebody else's. */
-    fd_watch_end_life(fd);
+    uint64_t closing = fd_watch_end_life(fd, FD_CLOSING);
     /* Linux has closed it also when it says EINTR. */
-    return close(fd) < 0 && errno != EINTR ? -1 : 0;
+    int error = close(fd) < 0 && errno != EINTR ? errno : 0;
+    fd_life_closed(fd, closing);
+    return answer(error);
 }

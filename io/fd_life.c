@@ -74,14 +74,13 @@ void fd_life_unlock(struct fd_life *life)
     atomic_store_explicit(&life->lock, 0, memory_order_release);
 }
 
-void fd_life_learn(struct fd_life *life, uint64_t generation, unsigned flags)
+/* False if the state isn't [seen] any more. */
+static bool learn(struct fd_life *life, uint64_t seen, unsigned flags)
 {
-    uint64_t state = fd_life_state(life);
+    uint64_t known = seen / FD_GENERATION * FD_GENERATION | flags;
 
-    while (state / FD_GENERATION == generation &&
-           !atomic_compare_exchange_weak_explicit(&life->state, &state, state | flags,
-               memory_order_acq_rel, memory_order_acquire))
-        ;
+    return atomic_compare_exchange_strong_explicit(
+        &life->state, &seen, known, memory_order_acq_rel, memory_order_acquire);
 }
 
 /* Whether epoll takes it, tried on an epoll instance of its own: libev makes of EPERM a
@@ -142,32 +141,51 @@ static unsigned look_at(int fd)
 
 struct fd_life *fd_life_open(int fd)
 {
-    struct fd_life *life = fd < 0 ? NULL : fd_life_find(fd);
-    uint64_t state = life ? fd_life_state(life) : 0;
+    struct spin spin = {0};
 
-    if (state & FD_KNOWN)
-        return life;
-    /* First look, then make the entry: a large number that is no descriptor shall not
-     * cost a large table. */
-    unsigned flags = look_at(fd);
-    if (!flags)
-        return NULL;
-    if (!life && !(life = find_or_make(fd))) {
-        errno = ENOMEM;
-        return NULL;
+    for (;;) {
+        struct fd_life *life = fd < 0 ? NULL : fd_life_find(fd);
+        uint64_t state = life ? fd_life_state(life) : 0;
+        if (state & FD_KNOWN)
+            return life;
+        if (state & FD_CLOSING) {
+            spin_once(&spin);
+            continue;
+        }
+        /* First look, then make the entry: a large number that is no descriptor shall
+         * not cost a large table. */
+        unsigned flags = look_at(fd);
+        if (!flags)
+            return NULL;
+        if (!life && !(life = find_or_make(fd))) {
+            errno = ENOMEM;
+            return NULL;
+        }
+        if (learn(life, state, flags))
+            return life;
     }
-    fd_life_learn(life, state / FD_GENERATION, flags);
-    return life;
 }
 
 bool fd_life_begin(int fd, unsigned flags)
 {
     struct fd_life *life = find_or_make(fd);
+    uint64_t state;
 
     if (!life)
         return false;
-    if (fd_life_state(life) & (FD_GENERATION - 1))
-        fd_watch_end_life(fd); /* it was closed by plain close() */
-    fd_life_learn(life, fd_life_generation(life), FD_KNOWN | flags);
+    do {
+        state = fd_life_state(life);
+        if (state & FD_KNOWN) { /* it was closed by plain close() */
+            fd_watch_end_life(fd, FD_KNOWN | flags);
+            return true;
+        }
+    } while (!learn(life, state, FD_KNOWN | flags));
     return true;
+}
+
+void fd_life_closed(int fd, uint64_t closing)
+{
+    /* If it isn't there any more, somebody was given the number and knows it. */
+    if (closing)
+        learn(fd_life_find(fd), closing, 0);
 }

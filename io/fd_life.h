@@ -11,8 +11,12 @@
  * A life ends in grove_close, before the number is free again. A descriptor closed by
  * plain close() is noticed when the library itself is given the number anew (accept).
  *
- *   state     generation << 8 | FD_* flags; flags are added by compare-and-swap by
- *             whoever learns them, the generation is raised under [lock]
+ * Between the raise of the generation and the end of close(2) the number may stand for
+ * the old file or for a new one. Whoever would look at it then waits for the end
+ * (FD_CLOSING), lest he takes what he sees of the one for true of the other.
+ *
+ *   state     generation << 8 | FD_* flags. The generation is raised under [lock];
+ * flags are changed by compare-and-swap by whoever learns them, and by the closer
  *   watches   what workers watch it, linked by next_of_fd; under [lock]
  *   lock      short: nothing that blocks or allocates happens under it
  *
@@ -30,6 +34,7 @@ enum {
     FD_READY = 2,  /* never blocks, can't be watched: a regular file */
     FD_STREAM = 4, /* a short read leaves nothing behind */
     FD_SOCKET = 8,
+    FD_CLOSING = 16, /* whether the number is still open, or again, is not known yet */
     FD_GENERATION = 1 << 8
 };
 
@@ -53,8 +58,9 @@ bool fd_life_begin(int fd, unsigned flags);
 void fd_life_lock(struct fd_life *life);
 void fd_life_unlock(struct fd_life *life);
 
-/* Adds flags, if [generation] is still the present one. */
-void fd_life_learn(struct fd_life *life, uint64_t generation, unsigned flags);
+/* The close(2) of [fd] is over; [closing] is what fd_watch_end_life returned when it
+ * was called with FD_CLOSING before. */
+void fd_life_closed(int fd, uint64_t closing);
 
 static inline uint64_t fd_life_state(struct fd_life *life)
 {

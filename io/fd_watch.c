@@ -315,34 +315,39 @@ static struct fd_watch *fd_watch_new(
     return watch;
 }
 
-/* From now on the watch is of the present life of its number. */
-static void join_life(struct fd_watch *watch)
+/* From now on the watch is of the present life of its number. False if that is over
+ * already, or has just begun and was not looked at. */
+static bool join_life(struct fd_watch *watch)
 {
     struct fd_life *life = watch->life;
 
-    if (watch->generation != UINT64_MAX)
-        retire(watch, EBADF);
+    retire(watch, EBADF);
     fd_life_lock(life);
-    watch->generation = fd_life_generation(life);
-    watch->next_of_fd = life->watches;
-    life->watches = watch;
+    uint64_t state = fd_life_state(life);
+    if (state & FD_KNOWN) {
+        watch->generation = state / FD_GENERATION;
+        watch->next_of_fd = life->watches;
+        life->watches = watch;
+    }
     fd_life_unlock(life);
+    return state & FD_KNOWN;
 }
 
 struct fd_watch *fd_watch_open(struct worker *worker, int fd)
 {
-    struct fd_life *life = fd_life_open(fd);
+    struct fd_watch *watch;
 
-    if (!life)
-        return NULL;
-    struct fd_table *table = table_of(worker);
-    if (!table || !make_room(table, fd))
-        goto no_memory;
-    if (!table->watch[fd] && !(table->watch[fd] = fd_watch_new(table, life, fd)))
-        goto no_memory;
-    struct fd_watch *watch = table->watch[fd];
-    if (fd_watch_ended(watch, watch->generation))
-        join_life(watch);
+    do {
+        struct fd_life *life = fd_life_open(fd);
+        if (!life)
+            return NULL;
+        struct fd_table *table = table_of(worker);
+        if (!table || !make_room(table, fd))
+            goto no_memory;
+        if (!table->watch[fd] && !(table->watch[fd] = fd_watch_new(table, life, fd)))
+            goto no_memory;
+        watch = table->watch[fd];
+    } while (fd_watch_ended(watch, watch->generation) && !join_life(watch));
     return watch;
 
 no_memory:
@@ -361,19 +366,18 @@ void fd_watch_refresh(struct fd_watch *watch)
  * next use. A message that is still on its way from an earlier closing will do for this
  * one. Sent under the lock, as a worker that ends takes its watches out under it.
  */
-void fd_watch_end_life(int fd)
+uint64_t fd_watch_end_life(int fd, unsigned flags)
 {
     struct fd_life *life = fd_life_find(fd);
     struct fd_watch *own = NULL, *next;
 
     if (!life)
-        return;
+        return 0;
     fd_life_lock(life);
-    uint64_t generation = fd_life_generation(life) + 1;
+    uint64_t state = (fd_life_generation(life) + 1) * FD_GENERATION | flags;
     /* An exchange, so that it is done before [changing] is read; pairs with
      * before_change. */
-    atomic_exchange_explicit(
-        &life->state, generation * FD_GENERATION, memory_order_seq_cst);
+    atomic_exchange_explicit(&life->state, state, memory_order_seq_cst);
     for (struct fd_watch *watch = life->watches; watch; watch = next) {
         struct worker *worker = watch->table->worker;
         next = watch->next_of_fd;
@@ -394,4 +398,5 @@ void fd_watch_end_life(int fd)
     fd_life_unlock(life);
     if (own)
         retire(own, EBADF);
+    return state;
 }

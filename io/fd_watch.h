@@ -114,8 +114,9 @@ bool fd_watch_detach(struct waiter *waiter);
  * it: [fd] is likely to be newly made, and the old one was closed by plain close(). */
 void fd_watch_refresh(struct fd_watch *watch);
 
-/* The life of the number ends: everybody who waits for it, on whatever worker, fails
- * with EBADF, and no worker tells the kernel of it any more. Any thread. */
-void fd_watch_end_life(int fd);
+/* The life of the number ends, the next one begins with these flags: everybody who
+ * waits for it, on whatever worker, fails with EBADF, and no worker tells the kernel of
+ * it any more. Any thread. Returns the new state, 0 if the number was never used. */
+uint64_t fd_watch_end_life(int fd, unsigned flags);
 
 #endif
