@@ -12,24 +12,39 @@
 #include "sched/waiter.h"
 
 /*
- * Each worker says for itself that it can't wake on its own (quiet). The last to say so
- * sees all others': seq_cst store of its own before the loads of theirs. It doesn't
- * decide, though: worker 0 has to look again, awake, as only there the main greenlet can
- * be cancelled, and while it looks all others still sleep.
+ * Each worker says for itself that it can't wake on its own, by making its counter odd;
+ * awake again, it makes it even. If all counters were odd, and the same at a second look,
+ * then there was a moment at which all slept; what was found empty between the two looks
+ * was empty at that moment, and nobody was there to change it. seq_cst throughout, so
+ * that the last to fall asleep sees all others.
+ *
+ * Who finds that doesn't decide, though: worker 0 has to look again, awake, as only there
+ * the main greenlet can be cancelled.
  */
 
-static bool quiet(struct worker *worker)
+/* Adds up the counters of all but [self]; 0 if one is awake or has a message. */
+static uint64_t quiet_sum(const struct worker *self)
 {
-    return atomic_load_explicit(&worker->quiet, memory_order_seq_cst) &&
-           inbox_empty(&worker->inbox);
+    uint64_t sum = 1;
+
+    for (int i = 0; i < worker_count; i++) {
+        struct worker *worker = workers[i];
+        if (worker == self)
+            continue;
+        uint32_t quiet = atomic_load_explicit(&worker->quiet, memory_order_seq_cst);
+        if (quiet % 2 == 0 || !inbox_empty(&worker->inbox))
+            return 0;
+        sum += quiet;
+    }
+    return sum;
 }
 
-static bool others_quiet(const struct worker *self)
+static bool others_quiet(struct worker *self)
 {
-    for (int i = 0; i < worker_count; i++)
-        if (workers[i] != self && !quiet(workers[i]))
-            return false;
-    return !idle_work_exists() && guest_count() == 0;
+    uint64_t before = quiet_sum(self);
+
+    return before != 0 && !idle_work_exists() && guest_count() == 0 &&
+           quiet_sum(self) == before && inbox_empty(&self->inbox);
 }
 
 /* Any other thread may wake somebody at any time. */
@@ -59,32 +74,41 @@ static void look_again(struct worker *worker)
     waiter_cancel(waiting, EDEADLK);
 }
 
+/* One for all: the flag keeps two workers from sending it at once. */
+static struct message look_again_message;
+static _Atomic(bool) look_again_sent;
+
 static void deliver_look_again(struct message *message)
 {
     (void)message;
-    if (worker_self->index == 0)
-        look_again(worker_self);
+    atomic_store_explicit(&look_again_sent, false, memory_order_release);
+    look_again(worker_self);
 }
 
-/* Sent by the one that fell asleep last; worker 0 is asleep then, so it can't be under
- * way already. */
-static struct message look_again_message = {.deliver = deliver_look_again};
+static void ask_worker_0(void)
+{
+    if (atomic_exchange_explicit(&look_again_sent, true, memory_order_acquire))
+        return;
+    look_again_message.deliver = deliver_look_again;
+    worker_send(workers[0], &look_again_message);
+}
 
 bool deadlock_falling_asleep(struct worker *worker, nanoseconds deadline)
 {
     if (deadline != TIMERS_NEVER || hub_watches(worker->hub) || worker->index < 0)
         return true;
-    atomic_store_explicit(&worker->quiet, true, memory_order_seq_cst);
+    atomic_fetch_add_explicit(&worker->quiet, 1, memory_order_seq_cst);
     if (!others_quiet(worker) || other_threads_exist())
         return true;
     if (worker->index == 0)
         look_again(worker);
     else
-        worker_send(workers[0], &look_again_message);
+        ask_worker_0();
     return worker->ready.first == NULL;
 }
 
 void deadlock_awake(struct worker *worker)
 {
-    atomic_store_explicit(&worker->quiet, false, memory_order_relaxed);
+    if (atomic_load_explicit(&worker->quiet, memory_order_relaxed) % 2 == 1)
+        atomic_fetch_add_explicit(&worker->quiet, 1, memory_order_seq_cst);
 }

@@ -65,16 +65,22 @@ int grove_defer(void (*fn)(void *arg), void *arg)
     return 0;
 }
 
-static struct grove *current_greenlet(void)
+/* NULL on a plain thread and on a main greenlet. */
+static struct grove *current_greenlet(const char *call)
 {
     struct worker *worker = worker_self;
 
+    if (worker && !worker->current) {
+        /* There is no greenlet to end, and no way on without returning. */
+        report_misuse(call, "called in a hub callback, where no greenlet runs");
+        abort();
+    }
     return worker && worker->current != worker->main ? worker->current : NULL;
 }
 
 void grove_exit(void *value)
 {
-    if (!current_greenlet())
+    if (!current_greenlet("grove_exit"))
         pthread_exit(value);
     greenlet_finish(value);
 }
@@ -92,7 +98,7 @@ static void keep_text(struct grove *greenlet, const char *text)
 
 void grove_fail(int error, const char *format, ...)
 {
-    struct grove *greenlet = current_greenlet();
+    struct grove *greenlet = current_greenlet("grove_fail");
     char text[512];
     va_list arguments;
 

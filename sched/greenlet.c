@@ -210,10 +210,16 @@ static void discard(struct worker *worker, struct grove *greenlet, int error)
     struct grove *joiner = greenlet->joiner;
 
     if (greenlet_claim_unrun(greenlet)) {
-        greenlet->joiner = NULL;
         greenlet_end_unrun(greenlet, error);
-        if (joiner)
-            scheduler_ready(worker, joiner);
+    } else {
+        /* The killer knows nothing of joiners here, and may not be done yet. */
+        struct spin spin = {0};
+        while (!greenlet_done(greenlet))
+            spin_once(&spin);
+    }
+    if (joiner) {
+        greenlet->joiner = NULL;
+        scheduler_ready(worker, joiner);
     }
     greenlet_release(greenlet);
 }

@@ -33,7 +33,9 @@ static inline bool await_here(
     struct grove *next;
     struct waiter waiter;
 
-    if (g->joiner || atomic_load_explicit(&me->kill_error, memory_order_relaxed) != 0 ||
+    if (g->joiner ||
+        (atomic_load_explicit(&g->state, memory_order_relaxed) & GREENLET_UNRUN) ||
+        atomic_load_explicit(&me->kill_error, memory_order_relaxed) != 0 ||
         me->timeouts_pending != 0)
         return false;
     if (atomic_load_explicit(&g->owner, memory_order_relaxed) == worker) {
@@ -57,11 +59,13 @@ static inline bool await_here(
     waiter.item = g;
     waiter.result = 0;
     me->activation->waiting = &waiter;
+    int saved_errno = *worker->errno_address;
     if (!next) {
         worker->current = NULL;
         next = scheduler_next(worker);
     }
     scheduler_switch(worker, me, next);
+    *worker->errno_address = saved_errno;
     me->activation->waiting = NULL;
     *result = waiter.result;
     return true;
@@ -109,7 +113,11 @@ void *grove_await(grove_t *g)
 
 static bool detach_joiner(struct waiter *waiter)
 {
-    return watch_remove(waiter->item, waiter);
+    /* Once only: the waiter stays the one that is waited on until its greenlet runs. */
+    if (!waiter->item || !watch_remove(waiter->item, waiter))
+        return false;
+    waiter->item = NULL;
+    return true;
 }
 
 static int fail(int error)

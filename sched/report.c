@@ -49,6 +49,14 @@ static void write_all(const char *text, size_t length)
     }
 }
 
+void report_misuse(const char *call, const char *what)
+{
+    char text[256];
+    int length = snprintf(text, sizeof text, "grove: %s: %s\n", call, what);
+
+    write_all(text, (size_t)length);
+}
+
 static void list_waiting(FILE *out)
 {
     struct grove *greenlet;

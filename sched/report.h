@@ -11,6 +11,9 @@
  * a plain thread or a main greenlet. */
 void report_failure(struct grove *greenlet, int error, const char *text);
 
+/* "grove: CALL: WHAT". Not silenced: the process ends of it. */
+void report_misuse(const char *call, const char *what);
+
 /* Lists all greenlets that wait. While every worker sleeps. */
 void report_deadlock(void);
 

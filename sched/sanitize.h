@@ -17,6 +17,8 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZE_ADDRESS 1
+#elif defined(__SANITIZE_THREAD__)
+#define SANITIZE_THREAD 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SANITIZE_ADDRESS 1

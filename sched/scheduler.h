@@ -46,15 +46,14 @@ static inline struct grove *scheduler_next(struct worker *worker)
     }
 }
 
-/* Leaves [me], the running greenlet, for [next]; returns when [me] runs again. errno is
- * the greenlet's own. */
+/* Leaves [me], the running greenlet, for [next]; returns when [me] runs again. The caller
+ * keeps errno, from before it searched for [next]: hub callbacks may have set it. */
 static inline void scheduler_switch(
     struct worker *worker, struct grove *me, struct grove *next)
 {
     worker->current = next;
     if (next == me)
         return;
-    int saved_errno = *worker->errno_address;
     stats_add(worker->stats, switches, 1);
 #if SANITIZE_SWITCHES
     SANITIZE_LEAVE(&me->activation->sanitize, &next->activation->sanitize, 0);
@@ -66,7 +65,6 @@ static inline void scheduler_switch(
 #if SANITIZE_SWITCHES
     scheduler_arrived(worker, me);
 #endif
-    *worker->errno_address = saved_errno;
 }
 
 /* Makes a greenlet of this worker ready. */
@@ -80,7 +78,9 @@ static inline void scheduler_park(struct worker *worker, struct grove *me)
 {
     /* Hub callbacks may run while the next one is searched for. */
     worker->current = NULL;
+    int saved_errno = *worker->errno_address;
     scheduler_switch(worker, me, scheduler_next(worker));
+    *worker->errno_address = saved_errno;
 }
 
 #endif

@@ -31,8 +31,10 @@ void grove_yield(void)
             runqueue_push(&worker->ready, next);
         runqueue_push(&worker->ready, me);
     }
+    int saved_errno = *worker->errno_address;
     next = scheduler_next(worker);
     scheduler_switch(worker, me, next);
+    *worker->errno_address = saved_errno;
 }
 
 #define CONTAINER(pointer, type, member)                                                 \

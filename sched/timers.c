@@ -141,11 +141,10 @@ void timers_remove(struct timers *timers, struct timer *timer)
 
 uint32_t timers_expire(struct timers *timers, nanoseconds now)
 {
-    uint32_t limit = timers->order;
+    uint32_t most = timers->count; /* whoever adds timers due at once gets its turn */
     uint32_t fired = 0;
 
-    while (timers->count && timers->heap[0].deadline <= now &&
-           (int32_t)(timers->heap[0].order - limit) < 0) {
+    while (fired < most && timers->count && timers->heap[0].deadline <= now) {
         struct timer *timer = timers->address[timers->heap[0].id];
         take_out(timers, 0);
         timer->fire(timer);

@@ -59,8 +59,8 @@ static inline nanoseconds timers_next(const struct timers *timers)
     return timers->count ? timers->heap[0].deadline : TIMERS_NEVER;
 }
 
-/* Fires what is due at [now]; what is added meanwhile waits for the next call.
- * Returns how many fired. */
+/* Fires what is due at [now], at most as many as run when it is called. Returns how many
+ * fired. */
 uint32_t timers_expire(struct timers *timers, nanoseconds now);
 
 void timers_free(struct timers *timers);

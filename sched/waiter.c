@@ -32,12 +32,16 @@ int waiter_interrupt(void)
 
 int waiter_init_slow(struct waiter *waiter)
 {
+    int saved_errno = errno;
     struct worker *worker = waiter->home = worker_attend();
 
     waiter->greenlet = NULL;
     if (!worker) {
+        if (errno)
+            return -1;
+        errno = saved_errno;
         atomic_store_explicit(&waiter->awake, 0, memory_order_relaxed);
-        return errno == 0 ? 0 : -1;
+        return 0;
     }
     waiter->greenlet = worker->current;
     if (!waiter->greenlet) {

@@ -18,7 +18,9 @@
  * and an item handed over in [item] can't be lost to a timeout. Wakes never switch:
  * they make the greenlet ready, by its worker's inbox if the waker is on another
  * thread. As a greenlet never leaves its worker, a wake that comes before it has parked
- * simply waits in the inbox; no "about to park" state is needed.
+ * simply waits in the inbox; no "about to park" state is needed. Between its wake and
+ * its next run a waiter may be detached again (a kill after a timeout): the second time
+ * must return false.
  *
  *   next, prev, list   under the section of list (list itself is also read without, by
  *                      detach, only to find the section)
