@@ -7,12 +7,14 @@
 
 struct permit_waiter {
     struct waiter waiter;
+    uint32_t turns; /* of the permits when it was linked */
     bool impatient; /* was woken and found none: the next one is handed to it */
     bool handed;
 };
 
-/* How a woken waiter watches permits that other threads use: see permits_watch. */
-enum { WATCH_LOOKS = 8, WATCH_FIRST_PAUSES = 16 };
+/* How a woken waiter watches permits that other threads use: see permits_watch. Permits
+ * that were taken so often while one waited are in use in a tight loop. */
+enum { WATCH_LOOKS = 8, WATCH_FIRST_PAUSES = 16, HOT_TURNS = 16 };
 
 struct waiter *permits_next(struct permits *permits)
 {
@@ -31,10 +33,17 @@ struct waiter *permits_next(struct permits *permits)
     return waiter_pop(&permits->waiters);
 }
 
-static bool permits_shared(struct permits *permits)
+static uint32_t permits_turns(const struct permits *permits)
+{
+    return atomic_load_explicit(&permits->turns, memory_order_relaxed);
+}
+
+/* Whether other workers use them in a tight loop, judged by who waited meanwhile. */
+static bool permits_hot(const struct permits *permits, const struct permit_waiter *self)
 {
     return atomic_load_explicit(&permits->waiters.section.bias, memory_order_relaxed) ==
-           SECTION_SHARED;
+               SECTION_SHARED &&
+           permits_turns(permits) - self->turns > HOT_TURNS;
 }
 
 /* Lets the others of this worker run; alone, just some time. */
@@ -59,12 +68,12 @@ static void pass_time(unsigned pauses)
  */
 static void permits_watch(struct permits *permits)
 {
-    uint32_t turns = atomic_load_explicit(&permits->turns, memory_order_relaxed);
+    uint32_t turns = permits_turns(permits);
     unsigned pauses = WATCH_FIRST_PAUSES;
 
     for (int looks = 0; looks < WATCH_LOOKS; looks++, pauses *= 2) {
         pass_time(pauses);
-        uint32_t now = atomic_load_explicit(&permits->turns, memory_order_relaxed);
+        uint32_t now = permits_turns(permits);
         if (now == turns && permits_value(permits) > 0)
             return;
         turns = now;
@@ -93,6 +102,7 @@ static bool take_or_link(
 {
     section_enter(&permits->waiters.section);
     bool taken = permits_take(permits);
+    self->turns = permits_turns(permits);
     if (woken)
         permits->woken--;
     if (!taken && woken) {
@@ -142,7 +152,7 @@ int permits_wait(struct permits *permits, double timeout)
         if (error || self.handed)
             return error;
         woken = true;
-        if (permits_shared(permits))
+        if (permits_hot(permits, &self))
             permits_watch(permits);
         error = waiter_interrupt();
         if (!error && seconds_until(deadline) == 0)

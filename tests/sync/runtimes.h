@@ -14,6 +14,7 @@
 #include <grove/runtime.h>
 #include <grove/timeout.h>
 
+#include "sched/waiter.h"
 #include "tests/harness.h"
 
 /* A call that must fail, and how. */
@@ -52,10 +53,18 @@ static inline grove_t *must(grove_t *greenlet)
 }
 
 /* Returns when some greenlet or thread is linked. Other greenlets run meanwhile. */
-static inline void until_waited_for(const grove_waiters_t *waiters)
+static inline void until_waited_for(grove_waiters_t *waiters)
 {
-    while (__atomic_load_n(&waiters->last_, __ATOMIC_RELAXED) == NULL)
+    struct wait_list *list = (struct wait_list *)waiters;
+
+    for (;;) {
+        section_enter(&list->section);
+        bool waited_for = list->first != NULL;
+        section_leave(&list->section);
+        if (waited_for)
+            return;
         grove_yield();
+    }
 }
 
 /* A small generator for decisions of a test; each user has its own state. */
