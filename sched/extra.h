@@ -17,6 +17,8 @@ struct extra {
     grove_affinity_t affinity;
     double seconds; /* from the start until it becomes ready */
     struct timer delay;
+    struct extra *next_held, **held_link; /* NULL: not deferred or delayed any more;
+                                             home's thread */
     struct message start_message;
 };
 

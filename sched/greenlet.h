@@ -16,6 +16,7 @@
  *   GREENLET_WATCHED  joiners or links may exist
  *   GREENLET_UNRUN    it will never run; who set it ends it. It still lies in a queue
  *   GREENLET_KILL_SENT  kill_message is under way
+ *   GREENLET_MAIN     a thread's main greenlet; constant
  *
  * A greenlet that ends while its last reference but the runtime's is in the hands of a
  * greenlet of the same worker parked in grove_await needs none of that: nobody else may
@@ -54,6 +55,7 @@ enum {
     GREENLET_WATCHED = 4,
     GREENLET_UNRUN = 8,
     GREENLET_KILL_SENT = 16,
+    GREENLET_MAIN = 32,
     GREENLET_REFERENCE = 1 << 8
 };
 

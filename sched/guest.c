@@ -23,7 +23,7 @@ static void guest_end(void *value)
     struct worker *guest = value;
 
     worker_self = guest;
-    if (kill_all(guest, SECONDS_TO_END) == 0) {
+    if (kill_all_here(SECONDS_TO_END) == 0) {
         stats_guest_detach(guest->stats);
         worker_free(guest);
     }

@@ -17,10 +17,10 @@
 #include <errno.h>
 
 #include "sched/barrier.h"
-#include "sched/extra.h"
 #include "sched/finish.h"
 #include "sched/reference.h"
 #include "sched/scheduler.h"
+#include "sched/spawn.h"
 #include "sched/waiter.h"
 
 #define CONTAINER(pointer, type, member)                                                 \
@@ -60,25 +60,6 @@ static void deliver_kill(struct message *message)
     greenlet_release(greenlet);
 }
 
-/* One that is held back or delayed is in no queue: it gets into one, ended, to let go of
- * the runtime's reference. */
-static void release_held(struct grove *greenlet)
-{
-    struct extra *extra = greenlet->extra;
-
-    if (!extra)
-        return;
-    if (atomic_load_explicit(&extra->held, memory_order_relaxed)) {
-        grove_start(greenlet);
-        return;
-    }
-    /* On another thread's the delay runs out first. */
-    if (extra->home == worker_self && extra->delay.id != 0) {
-        timers_remove(&extra->home->timers, &extra->delay);
-        scheduler_ready(extra->home, greenlet);
-    }
-}
-
 /* Asks, without waiting. True if this call made the request. */
 static bool request(struct grove *greenlet, int error)
 {
@@ -97,7 +78,7 @@ static void carry_out(struct grove *greenlet, int error)
     if (!owner) {
         if (greenlet_claim_unrun(greenlet)) {
             greenlet_end_unrun(greenlet, error);
-            release_held(greenlet);
+            spawn_let_go(greenlet);
         }
         return;
     }

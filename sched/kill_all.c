@@ -1,76 +1,130 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Each worker kills its own greenlets, on its own thread. A walk over all records from
+ * one thread would have to hold a reference to each while it looks at it, and a
+ * reference taken by somebody who was given none would be lost to the end of fork and
+ * join, which counts without a locked instruction (greenlet.h). On its own thread none
+ * of a worker's greenlets can end between two looks, so no reference is needed.
+ *
+ * Unstarted work that any worker may take has no thread. Of that only kill_error is
+ * set, by compare-and-swap; whoever takes it from its queue then ends it. If the record
+ * was freed and is another greenlet's by now, that one is to be killed as well.
+ *
+ * The wait is a poll with growing pauses: joining would take references, too, and ends
+ * come in milliseconds here or not at all.
+ */
 #include "sched/kill_all.h"
 
 #include <errno.h>
 
 #include "sched/record.h"
-#include "sched/reference.h"
+#include "sched/spawn.h"
+#include "sched/worker.h"
 
-/*
- * A reference to a record that may be ended and freed at any moment: only if it has one
- * already, as the word is type-stable. What it then holds may be another greenlet than
- * was looked at before, which doesn't matter to who wants all of them.
- */
-static bool try_retain(struct grove *greenlet)
+#define FIRST_PAUSE 20000 /* ns */
+#define LAST_PAUSE 5000000
+
+/* A record of a greenlet that has not ended; free records have no reference or DONE. */
+static bool lives(struct grove *greenlet)
 {
-    uint32_t state = atomic_load_explicit(&greenlet->state, memory_order_relaxed);
+    uint32_t state = atomic_load_explicit(&greenlet->state, memory_order_acquire);
 
-    do {
-        if (state < GREENLET_REFERENCE || (state & GREENLET_DONE))
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&greenlet->state, &state,
-        state + GREENLET_REFERENCE, memory_order_acquire, memory_order_relaxed));
-    return true;
+    return state >= GREENLET_REFERENCE && !(state & (GREENLET_DONE | GREENLET_MAIN));
 }
 
-static bool wanted(struct grove *greenlet, struct worker *owner)
+static struct worker *owner_of(struct grove *greenlet)
 {
-    return greenlet->function && greenlet != worker_self->current &&
-           (!owner ||
-               atomic_load_explicit(&greenlet->owner, memory_order_relaxed) == owner);
+    return atomic_load_explicit(&greenlet->owner, memory_order_relaxed);
 }
 
-/* One round over all records; counts those that lived. */
-static int round_over_all(struct worker *owner, nanoseconds deadline, size_t *lived)
+/* Asks those of the calling thread's worker to end. */
+static void kill_own(struct worker *worker)
+{
+    struct grove *greenlet;
+
+    spawn_kill_held(worker);
+    for (size_t i = 0; (greenlet = record_at(i)); i++)
+        if (lives(greenlet) && owner_of(greenlet) == worker)
+            grove_kill(greenlet, 0);
+}
+
+static void kill_unstarted(void)
 {
     struct grove *greenlet;
 
     for (size_t i = 0; (greenlet = record_at(i)); i++) {
-        if (!wanted(greenlet, owner) || !try_retain(greenlet))
-            continue;
-        if (!wanted(greenlet, owner)) {
-            greenlet_release(greenlet);
-            continue;
-        }
-        ++*lived;
-        grove_kill(greenlet, 0);
-        double left = (double)(deadline - timers_clock()) / 1e9;
-        int error = grove_join(greenlet, left > 0 ? left : 0) == 0 ? 0 : errno;
-        greenlet_release(greenlet);
-        if (error)
-            return error;
+        int none = 0;
+        if (lives(greenlet) && !owner_of(greenlet))
+            atomic_compare_exchange_strong_explicit(&greenlet->kill_error, &none,
+                ECANCELED, memory_order_seq_cst, memory_order_relaxed);
     }
-    return 0;
 }
 
-int kill_all(struct worker *owner, double seconds)
+static void deliver_kill_all(struct message *message)
+{
+    struct worker *worker = worker_self;
+
+    (void)message;
+    atomic_store_explicit(&worker->kill_all_sent, false, memory_order_release);
+    kill_own(worker);
+}
+
+static void kill_everywhere(void)
+{
+    kill_unstarted();
+    for (int i = 0; i < worker_count; i++) {
+        struct worker *worker = workers[i];
+        if (worker == worker_self) {
+            kill_own(worker);
+        } else if (!atomic_exchange_explicit(
+                       &worker->kill_all_sent, true, memory_order_acquire)) {
+            worker->kill_all_message.deliver = deliver_kill_all;
+            worker_send(worker, &worker->kill_all_message);
+        }
+    }
+}
+
+static bool any_lives(struct worker *owner)
+{
+    struct grove *greenlet;
+
+    if (owner && owner->held)
+        return true;
+    for (size_t i = 0; (greenlet = record_at(i)); i++)
+        if (lives(greenlet) && (!owner || owner_of(greenlet) == owner))
+            return true;
+    return false;
+}
+
+/* [owner] NULL: all. */
+static int kill_until_none_lives(struct worker *owner, double seconds)
 {
     nanoseconds deadline = seconds < 0 ? TIMERS_NEVER : timers_deadline(seconds);
-    struct grove *greenlet;
-    size_t lived;
-    int error;
+    nanoseconds pause = FIRST_PAUSE;
 
-    /* Ask all before waiting for any: they may wait for each other. */
-    for (size_t i = 0; (greenlet = record_at(i)); i++) {
-        if (!wanted(greenlet, owner) || !try_retain(greenlet))
-            continue;
-        if (wanted(greenlet, owner))
-            grove_kill(greenlet, 0);
-        greenlet_release(greenlet);
+    for (;;) {
+        if (owner)
+            kill_own(owner);
+        else
+            kill_everywhere();
+        if (!any_lives(owner))
+            return 0;
+        nanoseconds left = deadline - timers_clock();
+        if (left <= 0)
+            return ETIMEDOUT;
+        if (grove_sleep((double)(pause < left ? pause : left) / 1e9) < 0)
+            return errno;
+        if (pause < LAST_PAUSE)
+            pause *= 2;
     }
-    do {
-        lived = 0;
-        error = round_over_all(owner, deadline, &lived);
-    } while (error == 0 && lived > 0);
-    return error;
+}
+
+int kill_all(double seconds)
+{
+    return kill_until_none_lives(NULL, seconds);
+}
+
+int kill_all_here(double seconds)
+{
+    return kill_until_none_lives(worker_self, seconds);
 }

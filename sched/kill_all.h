@@ -2,14 +2,17 @@
 #ifndef SCHED_KILL_ALL_H
 #define SCHED_KILL_ALL_H
 
-#include "sched/worker.h"
-
 /*
- * Kills every greenlet that lives, or every one of [owner] if that isn't NULL, and those
- * that are spawned meanwhile, and waits for their end. Not the caller and no main
- * greenlet. 0, or the errno value of the wait: ETIMEDOUT if not all have ended within
- * [seconds].
+ * Killing every greenlet there is: when the runtime ends, or when a guest does. Also
+ * those that are spawned meanwhile, but no main greenlet and not the caller's. Both
+ * return 0, or the errno value with which their wait ended: ETIMEDOUT if not all have
+ * ended within [seconds].
  */
-int kill_all(struct worker *owner, double seconds);
+
+/* Those of all workers; there are no guests. */
+int kill_all(double seconds);
+
+/* Those that belong to the calling thread's worker, started or not. */
+int kill_all_here(double seconds);
 
 #endif

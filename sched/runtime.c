@@ -14,8 +14,10 @@
 #include "sched/guest.h"
 #include "sched/hub.h"
 #include "sched/idle.h"
+#include "sched/inject.h"
 #include "sched/kill_all.h"
 #include "sched/overflow.h"
+#include "sched/reference.h"
 #include "sched/scheduler.h"
 #include "sched/stack.h"
 
@@ -218,28 +220,37 @@ static void stop(void)
     }
     free_workers();
     worker_self = NULL;
+    for (struct grove *ended; (ended = inject_pop());)
+        greenlet_release(ended);
     stack_depot_destroy();
     stats_close();
     topology_free(&runtime_topology);
     atomic_store_explicit(&running, false, memory_order_release);
 }
 
-int grove_shutdown(double timeout)
+/* The main greenlet of worker 0; if that is a thread of the library, as another thread
+ * than the main one was first, any plain thread. */
+static bool may_shut_down(void)
 {
     struct worker *worker = worker_self;
 
+    return worker ? worker->index == 0 && worker->current == worker->main
+                  : workers[0]->thread != NULL;
+}
+
+int grove_shutdown(double timeout)
+{
     if (!runtime_running())
         return 0;
     if (timeout != timeout) {
         errno = EINVAL;
         return -1;
     }
-    if (!worker || worker->index != 0 || worker->current != worker->main ||
-        guest_count() > 0) {
+    if (!may_shut_down() || guest_count() > 0) {
         errno = EPERM;
         return -1;
     }
-    int error = kill_all(NULL, timeout);
+    int error = kill_all(timeout);
     if (error) {
         errno = error;
         return -1;

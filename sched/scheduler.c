@@ -278,7 +278,8 @@ struct grove *scheduler_search(struct worker *worker)
         look_at_hub(worker);
         if ((next = take_ready(worker)))
             break;
-        if (runtime_stopping(worker)) {
+        /* The inbox after the order to stop: what was sent before that is delivered. */
+        if (runtime_stopping(worker) && inbox_empty(&worker->inbox)) {
             next = worker->main;
             break;
         }

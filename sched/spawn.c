@@ -72,7 +72,7 @@ static void inject(struct grove *greenlet)
 /* Takes back a greenlet that nobody has seen yet. */
 static void unmake(struct worker *worker, struct grove *greenlet)
 {
-    greenlet->function = NULL;
+    atomic_store_explicit(&greenlet->state, 0, memory_order_relaxed);
     record_free(worker, greenlet);
 }
 
@@ -134,6 +134,28 @@ grove_t *grove_go(grove_fn fn, void *arg)
     return greenlet;
 }
 
+/* On its home worker, as all that touches the list of held ones. */
+static void hold(struct extra *extra)
+{
+    struct worker *worker = extra->home;
+
+    extra->next_held = worker->held;
+    extra->held_link = &worker->held;
+    if (worker->held)
+        worker->held->held_link = &extra->next_held;
+    worker->held = extra;
+}
+
+static void let_go(struct extra *extra)
+{
+    if (!extra->held_link)
+        return;
+    *extra->held_link = extra->next_held;
+    if (extra->next_held)
+        extra->next_held->held_link = extra->held_link;
+    extra->held_link = NULL;
+}
+
 /* On its home worker: what was held back becomes ready. Its reference is the runtime's,
  * so a killed one (already ended) only has to be let go. */
 static void unhold(struct grove *greenlet)
@@ -141,6 +163,7 @@ static void unhold(struct grove *greenlet)
     struct extra *extra = greenlet->extra;
     struct worker *worker = extra->home;
 
+    let_go(extra);
     if (atomic_load_explicit(&greenlet->kill_error, memory_order_acquire) == 0 &&
         extra->affinity != GROVE_LOCAL && offer(worker, greenlet) == 0)
         return;
@@ -197,6 +220,41 @@ int grove_start(grove_t *g)
     return 0;
 }
 
+void spawn_let_go(struct grove *greenlet)
+{
+    struct extra *extra = greenlet->extra;
+
+    if (!extra)
+        return;
+    if (atomic_load_explicit(&extra->held, memory_order_relaxed)) {
+        grove_start(greenlet);
+        return;
+    }
+    /* On another thread's the delay runs out first. */
+    if (extra->home == worker_self && extra->delay.id != 0) {
+        timers_remove(&extra->home->timers, &extra->delay);
+        unhold(greenlet);
+    }
+}
+
+void spawn_kill_held(struct worker *worker)
+{
+    struct extra *next;
+
+    for (struct extra *extra = worker->held; extra; extra = next) {
+        struct grove *greenlet = extra->greenlet;
+        int none = 0;
+        next = extra->next_held;
+        atomic_compare_exchange_strong_explicit(&greenlet->kill_error, &none, ECANCELED,
+            memory_order_seq_cst, memory_order_relaxed);
+        if (extra->delay.id != 0)
+            timers_remove(&worker->timers, &extra->delay);
+        else if (!atomic_exchange_explicit(&extra->held, false, memory_order_acq_rel))
+            continue; /* its start message is under way */
+        unhold(greenlet);
+    }
+}
+
 static struct extra *extra_new(const grove_attr_t *attr)
 {
     struct extra *extra = calloc(1, sizeof *extra);
@@ -222,11 +280,20 @@ static int launch(struct worker *worker, struct grove *greenlet)
 {
     struct extra *extra = greenlet->extra;
 
-    if (atomic_load_explicit(&extra->held, memory_order_relaxed))
+    if (atomic_load_explicit(&extra->held, memory_order_relaxed)) {
+        hold(extra);
         return 0;
-    if (extra->seconds > 0 || extra->affinity == GROVE_LOCAL)
-        return begin(greenlet);
-    return offer(worker, greenlet);
+    }
+    if (extra->seconds > 0) {
+        if (begin(greenlet) < 0)
+            return -1;
+        hold(extra);
+        return 0;
+    }
+    if (extra->affinity != GROVE_LOCAL)
+        return offer(worker, greenlet);
+    unhold(greenlet);
+    return 0;
 }
 
 grove_t *grove_spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg)

@@ -65,7 +65,7 @@ static int make_main(struct worker *worker, const char *name)
         return -1;
     }
     memset(greenlet, 0, sizeof *greenlet);
-    atomic_init(&greenlet->state, GREENLET_REFERENCE);
+    atomic_init(&greenlet->state, GREENLET_REFERENCE | GREENLET_MAIN);
     atomic_init(&greenlet->owner, worker);
     atomic_init(&greenlet->name, copy);
     greenlet->id = ++worker->next_id;

@@ -15,10 +15,11 @@
  *
  * Who may touch what:
  *   inbox, sleeping       any thread (see inbox.h, idle.h)
- *   quiet                 written by the owner, read by other workers (deadlock.c)
+ *   quiet                 counted up by the owner, read by other workers (deadlock.c)
  *   deque                 owner at the bottom, thieves at the top (deque.h)
  *   in_section            read by revokers (section.h)
  *   next_sleeper, listed  idle.c's lock
+ *   kill_all_sent         set by who ends the runtime, taken back by the worker
  *   everything else       the worker's thread alone
  */
 
@@ -79,15 +80,19 @@ struct worker {
     void *thread;        /* pthread_t of a thread that the library made */
     struct worker *next_guest;
     uint32_t active; /* started greenlets that have not ended */
+    struct extra *held; /* of those deferred or delayed here; by next_held */
 
     /* Under idle.c's lock. */
     struct worker *next_sleeper;
     bool listed;
 
+    struct message kill_all_message; /* of who set kill_all_sent, until delivered */
+
     /* Written by others. */
     struct inbox inbox __attribute__((aligned(64)));
     _Atomic(bool) sleeping;
-    _Atomic(bool) quiet; /* asleep, and nothing of its own will wake it (deadlock.c) */
+    _Atomic(bool) kill_all_sent;
+    _Atomic(uint32_t) quiet; /* odd: asleep, and nothing of its own will wake it */
 };
 
 /* The calling thread's worker, NULL on a plain thread. Initial-exec: one instruction. */

@@ -5,11 +5,13 @@
 #define TESTS_SCHED_RUNTIMES_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <grove/greenlet.h>
@@ -31,6 +33,23 @@ static inline void run_with_workers(int workers, void (*test)(void))
     CHECK_EQUAL(grove_worker_count(), workers);
     test();
     CHECK_EQUAL(grove_shutdown(GROVE_FOREVER), 0);
+}
+
+/* Exit status of a run of that test alone, -1 when a signal ended it. What it prints is
+ * lost, so that its results aren't counted: GROVE_TEST_CHILD=1 shows it. */
+static inline int status_of_test(const char *text)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        setenv("GROVE_TEST_CHILD", "1", 1);
+        dup2(open("/dev/null", O_WRONLY), 1);
+        execl("/proc/self/exe", "test", text, (char *)NULL);
+        _exit(99);
+    }
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* Each defines what TEST puts into the table of tests: NAME run with one worker, with
@@ -55,6 +74,17 @@ static inline void run_with_workers(int workers, void (*test)(void))
     static void name##_test(void) \
     { \
         name(); \
+    }
+
+/* NAME in a process of its own, which has used nothing of the library yet: this program
+ * again, with that test alone. It must end with status 0. */
+#define APART(name, text) \
+    static void name##_test(void) \
+    { \
+        if (getenv("GROVE_TEST_CHILD")) \
+            name(); \
+        else \
+            CHECK_EQUAL(status_of_test(text), 0); \
     }
 
 #define TEST(text, name) \

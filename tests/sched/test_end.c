@@ -3,10 +3,8 @@
 #define _GNU_SOURCE
 #include "tests/sched/runtimes.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include "sched/activation.h"
 #include "sched/greenlet.h"
@@ -307,20 +305,6 @@ static void locals_end_after_the_defers(void)
 }
 ALONE(locals_end_after_the_defers)
 
-/* Runs in a child; its exit status, or -1 when a signal ended it. */
-static int status_of(void (*run)(void))
-{
-    int status;
-    pid_t child = fork();
-
-    if (child == 0) {
-        run();
-        _exit(99);
-    }
-    waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 static void *spin(void *arg)
 {
     for (;;)
@@ -346,12 +330,7 @@ static void exit_with_greenlets(void)
     exit(0);
 }
 
-static void a_program_may_end_with_greenlets_running(void)
-{
-    for (int i = 0; i < 5; i++)
-        CHECK_EQUAL(status_of(exit_with_greenlets), 0);
-}
-BARE(a_program_may_end_with_greenlets_running)
+APART(exit_with_greenlets, "a program may end with greenlets running")
 
 static void *exit_program(void *arg)
 {
@@ -364,19 +343,13 @@ static void exit_in_greenlet(void)
     grove_await(must(grove_spawn(exit_program, NULL)));
 }
 
-static void a_greenlet_may_end_the_program(void)
-{
-    CHECK_EQUAL(status_of(exit_in_greenlet), 0);
-}
-BARE(a_greenlet_may_end_the_program)
+APART(exit_in_greenlet, "a greenlet may end the program")
 
 int main(void)
 {
     static const struct harness_test tests[] = {
-        /* First: forks before this process has threads of the library. */
-        TEST("a program may end with greenlets running",
-            a_program_may_end_with_greenlets_running),
-        TEST("a greenlet may end the program", a_greenlet_may_end_the_program),
+        TEST("a program may end with greenlets running", exit_with_greenlets),
+        TEST("a greenlet may end the program", exit_in_greenlet),
         TEST("exit from any depth", exit_from_any_depth),
         TEST("fail from any depth", fail_from_any_depth),
         TEST("odd failures", odd_failures),
