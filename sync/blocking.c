@@ -7,8 +7,12 @@ int blocking_begin_slow(double timeout)
         return 0;
     if (timeout != timeout)
         return EINVAL;
-    /* A plain thread's first: it may start the runtime. */
-    if (!worker_self && !worker_attend() && errno != 0)
-        return errno;
+    if (!worker_self) { /* a plain thread's first may start the runtime */
+        int saved_errno = errno;
+        int error = worker_attend() ? 0 : errno;
+        if (error)
+            return error;
+        errno = saved_errno;
+    }
     return waiter_interrupt();
 }

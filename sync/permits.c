@@ -14,7 +14,7 @@ struct permit_waiter {
 
 /* How a woken waiter watches permits that other threads use: see permits_watch. Permits
  * that were taken so often while one waited are in use in a tight loop. */
-enum { WATCH_LOOKS = 8, WATCH_FIRST_PAUSES = 16, HOT_TURNS = 16 };
+enum { WATCH_LOOKS = 6, WATCH_FIRST_PAUSES = 16, HOT_TURNS = 16 };
 
 struct waiter *permits_next(struct permits *permits)
 {

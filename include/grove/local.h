@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Variables of which each greenlet has its own, after gevent.local. A thread outside
+ * greenlets, its main greenlet included, has its own as well.
+ */
+#ifndef GROVE_LOCAL_H
+#define GROVE_LOCAL_H
+
+#include <grove/base.h>
+
+GROVE_BEGIN
+
+/* A variable; usually static. Private. */
+typedef struct {
+    void (*destructor_)(void *value);
+    uint64_t id_;
+} grove_local_t;
+
+/*
+ * [destructor] (NULL: none) is called with each value that isn't NULL when the greenlet
+ * it belongs to ends, by that greenlet, the last set first; of a thread, when that
+ * ends.
+ */
+/* clang-format off */
+#define GROVE_LOCAL_INIT(destructor) {(destructor), 0}
+/* clang-format on */
+
+/* The calling greenlet's value; NULL until it has set one. Never switches. Any context
+ * but signal handlers. */
+GROVE_API void *grove_local_get(const grove_local_t *local);
+
+/* Sets the calling greenlet's value. The destructor isn't called for the one replaced.
+ * Errors: ENOMEM. Never switches. Any context but signal handlers. */
+GROVE_API int grove_local_set(grove_local_t *local, void *value);
+
+GROVE_END
+
+#endif
