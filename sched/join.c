@@ -21,37 +21,21 @@ static bool detach_await(struct waiter *waiter)
     return true;
 }
 
-/*
- * The short way of grove_await: the greenlet belongs to this worker, or lies newest and
- * unstarted in its deque with nothing else ready, so that it is next anyway. Then the
- * end needs no list and no lock: [joiner] is only ever touched on this worker.
- * False: not possible, nothing has been done.
- */
-static inline bool await_here(
-    struct worker *worker, struct grove *me, struct grove *g, int *result)
+static inline bool interrupted(struct grove *me)
 {
-    struct grove *next;
+    return atomic_load_explicit(&me->kill_error, memory_order_relaxed) != 0 ||
+           me->timeouts_pending != 0;
+}
+
+/* Parks [me] as the joiner of [g], and runs [next] (NULL: whatever is next). Returns 0 or
+ * the error that cut the wait short. A function of its own, as around a switch the
+ * compiler keeps nothing in registers. */
+static __attribute__((noinline)) int park_as_joiner(
+    struct worker *worker, struct grove *g, struct grove *next)
+{
+    struct grove *me = worker->current;
     struct waiter waiter;
 
-    if (g->joiner ||
-        (atomic_load_explicit(&g->state, memory_order_relaxed) & GREENLET_UNRUN) ||
-        atomic_load_explicit(&me->kill_error, memory_order_relaxed) != 0 ||
-        me->timeouts_pending != 0)
-        return false;
-    if (atomic_load_explicit(&g->owner, memory_order_relaxed) == worker) {
-        next = NULL;
-    } else {
-        if (worker->ready.first || worker->budget <= 1 ||
-            !deque_pop_if(&worker->deque, g))
-            return false;
-        worker->budget--;
-        if (!greenlet_activate(worker, g)) {
-            /* A killer on another thread may still be about to publish the end. */
-            *result = 0;
-            return greenlet_done(g);
-        }
-        next = g;
-    }
     g->joiner = me;
     waiter.greenlet = me;
     waiter.home = worker;
@@ -67,8 +51,33 @@ static inline bool await_here(
     scheduler_switch(worker, me, next);
     *worker->errno_address = saved_errno;
     me->activation->waiting = NULL;
-    *result = waiter.result;
-    return true;
+    return waiter.result;
+}
+
+/*
+ * The short way of grove_await: the greenlet belongs to this worker, or lies newest and
+ * unstarted in its deque with nothing else ready, so that it is next anyway. Then the
+ * end needs no list and no lock: [joiner] is only ever touched on this worker.
+ * Negative: not possible, nothing has been done.
+ */
+static inline int await_here(struct worker *worker, struct grove *g)
+{
+    struct grove *me = worker->current;
+
+    if (__builtin_expect(!me || me == g || g->joiner || interrupted(me) ||
+                             (atomic_load_explicit(&g->state, memory_order_relaxed) &
+                                 GREENLET_UNRUN),
+            0))
+        return -1;
+    if (atomic_load_explicit(&g->owner, memory_order_relaxed) == worker)
+        return park_as_joiner(worker, g, NULL);
+    if (worker->ready.first || worker->budget <= 1 || !deque_pop_if(&worker->deque, g))
+        return -1;
+    worker->budget--;
+    if (greenlet_activate(worker, g))
+        return park_as_joiner(worker, g, g);
+    /* A killer on another thread may still be about to publish the end. */
+    return greenlet_done(g) ? 0 : -1;
 }
 
 static void *take_value(struct worker *worker, struct grove *g)
@@ -84,27 +93,36 @@ static void *take_value(struct worker *worker, struct grove *g)
         record_free(worker, g);
     else
         greenlet_release(g);
-    if (__builtin_expect(!value, 0))
+    if (__builtin_expect(value == NULL, 0))
         errno = error;
     return error ? NULL : value;
+}
+
+static __attribute__((noinline)) void *await_anywhere(struct worker *worker, struct grove *g)
+{
+    if (grove_join(g, GROVE_FOREVER) == 0)
+        return take_value(worker, g);
+    int error = errno;
+    greenlet_release(g);
+    errno = error;
+    return NULL;
 }
 
 void *grove_await(grove_t *g)
 {
     struct worker *worker = worker_self;
-    int result;
 
     if (__builtin_expect(!g, 0)) {
         errno = EINVAL;
         return NULL;
     }
     if (!greenlet_done(g)) {
-        struct grove *me = worker ? worker->current : NULL;
-        if (!me || me == g || !await_here(worker, me, g, &result))
-            result = grove_join(g, GROVE_FOREVER) == 0 ? 0 : errno;
-        if (__builtin_expect(result != 0, 0)) {
+        int error = worker ? await_here(worker, g) : -1;
+        if (__builtin_expect(error < 0, 0))
+            return await_anywhere(worker, g);
+        if (__builtin_expect(error > 0, 0)) {
             greenlet_release(g);
-            errno = result;
+            errno = error;
             return NULL;
         }
     }

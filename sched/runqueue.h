@@ -37,6 +37,7 @@ static inline struct grove *runqueue_pop(struct runqueue *queue)
          * that is resumed next, and before that for the record that tells where it is. */
         if (after) {
             __builtin_prefetch(after->stack_pointer);
+            __builtin_prefetch((char *)after->stack_pointer + 64);
             __builtin_prefetch(after->next);
         }
         queue->length--;

@@ -51,7 +51,7 @@ struct wait_list {
 _Static_assert(sizeof(struct wait_list) == sizeof(grove_waiters_t), "same object");
 
 struct waiter {
-    /* One cache line with all that a waker on another core touches. */
+    /* First, and in 64 bytes, all that a waker on another core touches. */
     struct waiter *next, *prev;
     _Atomic(struct wait_list *) list; /* NULL: in none */
     struct worker *home;              /* NULL: a plain thread, asleep on [awake] */
@@ -62,7 +62,7 @@ struct waiter {
     struct grove *greenlet;
     bool (*detach)(struct waiter *waiter); /* true: taken out, and nobody else will */
     struct timer timer;
-} __attribute__((aligned(64)));
+};
 
 /*
  * The error with which any blocking call of the caller has to fail at once (it is being
