@@ -36,6 +36,10 @@ static void unlock(void)
     atomic_store_explicit(&depot_lock, 0, memory_order_release);
 }
 
+/* Of LeakSanitizer, if the program has it: what only records point to is not lost. */
+extern void __lsan_register_root_region(const void *start, size_t size)
+    __attribute__((weak));
+
 static void *map(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -60,6 +64,8 @@ static bool slab_add(void)
     }
     if (!(slabs[count] = map(SLAB_RECORDS * sizeof(struct grove))))
         return false;
+    if (__lsan_register_root_region)
+        __lsan_register_root_region(slabs[count], SLAB_RECORDS * sizeof(struct grove));
     slab_used = 0;
     atomic_store_explicit(&slab_count, count + 1, memory_order_release);
     return true;
