@@ -5,14 +5,27 @@
 
 #include "sched/spin.h"
 
-static void section_lock(struct section *section)
-{
-    struct spin spin = {0};
+/*
+ * Who finds the section taken stays away for half a microsecond: fifty times as long as
+ * most are inside. Two workers that use an object in tight loops would otherwise take
+ * turns at every operation, which moves the object's cache lines each time (130 ns an
+ * item of a queue); so one of them gets a run of operations instead (40 ns).
+ */
+enum { PAUSES = 32, ROUNDS_BEFORE_YIELD = 16 };
 
-    while (atomic_exchange_explicit(&section->lock, 1, memory_order_acquire) != 0) {
-        while (atomic_load_explicit(&section->lock, memory_order_relaxed) != 0)
-            spin_once(&spin);
-    }
+void section_lock_contended(struct section *section)
+{
+    int rounds = 0;
+
+    do {
+        do {
+            /* Its holder was evidently descheduled inside. */
+            if (++rounds > ROUNDS_BEFORE_YIELD)
+                sched_yield();
+            for (int i = 0; i < PAUSES; i++)
+                cpu_relax();
+        } while (atomic_load_explicit(&section->lock, memory_order_relaxed) != 0);
+    } while (atomic_exchange_explicit(&section->lock, 1, memory_order_acquire) != 0);
 }
 
 /* Called under the section's lock, so that one revoker works at a time. */
@@ -29,18 +42,18 @@ static void section_revoke(struct section *section, uint32_t bias)
 
 void section_enter_slow(struct section *section, struct worker *worker)
 {
-    uint32_t fresh = 0;
+    uint32_t bias = 0;
 
     /* A worker that claims a fresh section is inside at once: in_section is set
      * already, and a revoker that finds the new bias waits for it. */
     if (worker && worker->bias != WORKER_UNBIASED &&
-        atomic_compare_exchange_strong_explicit(&section->bias, &fresh, worker->bias,
+        atomic_compare_exchange_strong_explicit(&section->bias, &bias, worker->bias,
             memory_order_seq_cst, memory_order_relaxed))
         return;
     if (worker)
         atomic_store_explicit(&worker->in_section, NULL, memory_order_release);
     section_lock(section);
-    uint32_t bias = atomic_load_explicit(&section->bias, memory_order_relaxed);
+    bias = atomic_load_explicit(&section->bias, memory_order_relaxed);
     if (bias == 0 && atomic_compare_exchange_strong_explicit(&section->bias, &bias,
                          SECTION_SHARED, memory_order_seq_cst, memory_order_relaxed))
         return;

@@ -44,15 +44,30 @@ struct section {
 
 void section_enter_slow(struct section *section, struct worker *worker);
 
+/* Waits for the lock of a shared section and takes it. */
+void section_lock_contended(struct section *section);
+
+static inline void section_lock(struct section *section)
+{
+    if (__builtin_expect(
+            atomic_exchange_explicit(&section->lock, 1, memory_order_acquire) != 0, 0))
+        section_lock_contended(section);
+}
+
 static inline void section_enter(struct section *section)
 {
     struct worker *worker = worker_self;
 
+    /* Once shared it stays so: nothing else needs to be looked at. */
+    if (atomic_load_explicit(&section->bias, memory_order_relaxed) == SECTION_SHARED) {
+        section_lock(section);
+        return;
+    }
     if (__builtin_expect(worker != NULL, 1)) {
         atomic_store_explicit(&worker->in_section, section, memory_order_relaxed);
         barrier_light(); /* pairs with barrier_heavy in section_revoke */
-        if (__builtin_expect(atomic_load_explicit(&section->bias,
-                                 memory_order_relaxed) == worker->bias,
+        if (__builtin_expect(atomic_load_explicit(
+                                 &section->bias, memory_order_relaxed) == worker->bias,
                 1))
             return;
     }
