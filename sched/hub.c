@@ -161,13 +161,21 @@ struct hub *hub_new(const char *backend)
     return hub;
 }
 
+void hub_clear(struct hub *hub)
+{
+    hub_memory_use(&hub->memory);
+    if (hub->at_free)
+        hub->at_free(hub->at_free_arg);
+    hub->at_free = NULL;
+    hub_memory_use(NULL);
+}
+
 void hub_free(struct hub *hub)
 {
     if (!hub)
         return;
+    hub_clear(hub);
     hub_memory_use(&hub->memory);
-    if (hub->at_free)
-        hub->at_free(hub->at_free_arg);
     ev_io_stop(hub->loop, &hub->alarm_watcher);
     ev_io_stop(hub->loop, &hub->bell_watcher);
     ev_loop_destroy(hub->loop);

@@ -30,6 +30,9 @@ struct hub *hub_new(const char *backend);
 /* Calls what hub_at_free was given, then frees. NULL is allowed. */
 void hub_free(struct hub *hub);
 
+/* Calls what hub_at_free was given; the hub may be used on, by another thread. */
+void hub_clear(struct hub *hub);
+
 /* fn(arg) is called once by hub_free, with the loop still there: io/ takes its watchers
  * away. One per hub. */
 void hub_at_free(struct hub *hub, void (*fn)(void *arg), void *arg);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,13 +93,46 @@ static void set_numbers(struct worker *worker, int index)
     worker->budget = worker->tick_switches = 1;
 }
 
+/*
+ * Guests that have ended, with their hubs and inboxes, for the next ones: a thread that
+ * sends something to a guest may still hold its address when the guest ends. What it
+ * then does reaches the next guest, as a ring for nothing or as the kill of a greenlet
+ * that has ended.
+ */
+static pthread_mutex_t retired_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct worker *retired; /* by next_guest */
+
+static void retire(struct worker *guest)
+{
+    pthread_mutex_lock(&retired_lock);
+    guest->next_guest = retired;
+    retired = guest;
+    pthread_mutex_unlock(&retired_lock);
+}
+
+static struct worker *take_retired(void)
+{
+    pthread_mutex_lock(&retired_lock);
+    struct worker *guest = retired;
+    if (guest)
+        retired = guest->next_guest;
+    pthread_mutex_unlock(&retired_lock);
+    return guest;
+}
+
+/* The struct of a worker, zero but for what others may still send to. */
 static struct worker *slot(int index)
 {
-    struct worker *worker = index >= 0 ? slots[index] : NULL;
+    struct worker *worker = index >= 0 ? slots[index] : take_retired();
 
-    if (worker)
-        memset(worker, 0, sizeof *worker);
-    else if (!(worker = aligned_alloc(128, (sizeof *worker + 127) & ~(size_t)127)))
+    if (worker) {
+        struct hub *hub = worker->hub;
+        memset(worker, 0,
+            index >= 0 ? sizeof *worker : offsetof(struct worker, inbox));
+        worker->hub = index >= 0 ? NULL : hub;
+        return worker;
+    }
+    if (!(worker = aligned_alloc(128, (sizeof *worker + 127) & ~(size_t)127)))
         return NULL;
     memset(worker, 0, sizeof *worker);
     if (index >= 0)
@@ -129,18 +163,20 @@ struct worker *worker_new(int index)
         snprintf(name, sizeof name, index > 0 ? "worker-%d" : "thread", index);
     if (deque_init(&worker->deque, DEQUE_FIRST_CAPACITY) < 0)
         goto free_worker;
-    if (!(worker->hub = hub_new(backend_names[runtime_config.backend])))
+    if (!worker->hub &&
+        !(worker->hub = hub_new(backend_names[runtime_config.backend])))
         goto free_deque;
     if (make_main(worker, name) < 0)
         goto free_hub;
     return worker;
 free_hub:
     hub_free(worker->hub);
+    worker->hub = NULL;
 free_deque:
     deque_free(&worker->deque);
 free_worker:
     if (index < 0)
-        free(worker);
+        retire(worker);
     return NULL;
 }
 
@@ -168,7 +204,10 @@ void worker_free(struct worker *worker)
     int saved_errno = errno;
 
     empty_queues(worker);
-    hub_free(worker->hub);
+    if (worker->index < 0)
+        hub_clear(worker->hub);
+    else
+        hub_free(worker->hub);
     if (worker->spare)
         stack_release(&worker->stacks, worker->spare);
     stack_cache_drain(&worker->stacks);
@@ -179,7 +218,7 @@ void worker_free(struct worker *worker)
     if (worker_self == worker)
         worker_self = NULL;
     if (worker->index < 0)
-        free(worker);
+        retire(worker);
     errno = saved_errno;
 }
 
