@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading and writing. Each call is a struct of its arguments and a function that tries
- * it; fd_use_run does the rest and is inlined with it. */
+/*
+ * Reading and writing. Each call is a struct of its arguments and a function that tries
+ * it; fd_use_run does the rest and is inlined with it.
+ *
+ * Sockets are told MSG_DONTWAIT, though they are non-blocking: at the moment of the
+ * call the number may have been closed by another worker and given out anew, to a
+ * socket that is not. It costs nothing.
+ */
 #include <errno.h>
 #include <unistd.h>
 
 #include <grove/io.h>
 
 #include "io/fd_use.h"
+
+#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 
 struct bytes {
     void *buffer;
@@ -123,6 +131,14 @@ static double limit(int flags, double timeout)
     return flags & MSG_DONTWAIT ? 0 : timeout;
 }
 
+static ssize_t read_some(struct fd_use *use, const struct bytes *bytes)
+{
+    /* Nothing is read at once by read, but only with data there by recv. */
+    if (fd_use_is(use, FD_SOCKET) && bytes->n > 0)
+        return fd_use_run(use, EV_READ, bytes->n, try_recv, bytes);
+    return fd_use_run(use, EV_READ, bytes->n, try_read, bytes);
+}
+
 static ssize_t write_some(struct fd_use *use, const struct bytes *bytes)
 {
     /* A socket's SIGPIPE would end a process for one peer's going away. */
@@ -133,17 +149,17 @@ static ssize_t write_some(struct fd_use *use, const struct bytes *bytes)
 
 ssize_t grove_read(int fd, void *buffer, size_t n, double timeout)
 {
-    const struct bytes bytes = {.buffer = buffer, .n = n};
+    const struct bytes bytes = {buffer, n, MSG_DONTWAIT};
     struct fd_use use;
 
     if (UNLIKELY(fd_use_begin(&use, fd, timeout) < 0))
         return -1;
-    return fd_use_run(&use, EV_READ, n, try_read, &bytes);
+    return read_some(&use, &bytes);
 }
 
 ssize_t grove_write(int fd, const void *buffer, size_t n, double timeout)
 {
-    const struct bytes bytes = {(void *)buffer, n, MSG_NOSIGNAL};
+    const struct bytes bytes = {(void *)buffer, n, SEND_FLAGS};
     struct fd_use use;
 
     if (UNLIKELY(fd_use_begin(&use, fd, timeout) < 0))
@@ -169,7 +185,7 @@ ssize_t grove_writev(int fd, const struct iovec *parts, int count, double timeou
     const struct vector vector = {parts, count};
     struct msghdr message = {
         .msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
-    const struct packed packed = {&message, MSG_NOSIGNAL};
+    const struct packed packed = {&message, SEND_FLAGS};
     struct fd_use use;
 
     if (count < 0)
@@ -183,13 +199,13 @@ ssize_t grove_writev(int fd, const struct iovec *parts, int count, double timeou
 
 int grove_read_exact(int fd, void *buffer, size_t n, double timeout)
 {
-    struct bytes bytes = {.buffer = buffer, .n = n};
+    struct bytes bytes = {buffer, n, MSG_DONTWAIT};
     struct fd_use use;
 
     if (UNLIKELY(fd_use_begin(&use, fd, timeout) < 0))
         return -1;
     while (bytes.n > 0) {
-        ssize_t got = fd_use_run(&use, EV_READ, bytes.n, try_read, &bytes);
+        ssize_t got = read_some(&use, &bytes);
         if (got < 0)
             return -1;
         if (got == 0)
@@ -202,7 +218,7 @@ int grove_read_exact(int fd, void *buffer, size_t n, double timeout)
 
 int grove_write_all(int fd, const void *buffer, size_t n, double timeout)
 {
-    struct bytes bytes = {(void *)buffer, n, MSG_NOSIGNAL};
+    struct bytes bytes = {(void *)buffer, n, SEND_FLAGS};
     struct fd_use use;
 
     if (UNLIKELY(fd_use_begin(&use, fd, timeout) < 0))
@@ -219,7 +235,7 @@ int grove_write_all(int fd, const void *buffer, size_t n, double timeout)
 
 ssize_t grove_recv(int fd, void *buffer, size_t n, int flags, double timeout)
 {
-    const struct bytes bytes = {buffer, n, flags};
+    const struct bytes bytes = {buffer, n, flags | MSG_DONTWAIT};
     struct fd_use use;
 
     if (fd_use_begin(&use, fd, limit(flags, timeout)) < 0)
@@ -229,7 +245,7 @@ ssize_t grove_recv(int fd, void *buffer, size_t n, int flags, double timeout)
 
 ssize_t grove_send(int fd, const void *buffer, size_t n, int flags, double timeout)
 {
-    const struct bytes bytes = {(void *)buffer, n, flags | MSG_NOSIGNAL};
+    const struct bytes bytes = {(void *)buffer, n, flags | SEND_FLAGS};
     struct fd_use use;
 
     if (fd_use_begin(&use, fd, limit(flags, timeout)) < 0)
@@ -240,7 +256,7 @@ ssize_t grove_send(int fd, const void *buffer, size_t n, int flags, double timeo
 ssize_t grove_recvfrom(int fd, void *buffer, size_t n, int flags,
     struct sockaddr *address, socklen_t *length, double timeout)
 {
-    const struct addressed from = {{buffer, n, flags}, address, length};
+    const struct addressed from = {{buffer, n, flags | MSG_DONTWAIT}, address, length};
     struct fd_use use;
 
     if (fd_use_begin(&use, fd, limit(flags, timeout)) < 0)
@@ -252,7 +268,7 @@ ssize_t grove_sendto(int fd, const void *buffer, size_t n, int flags,
     const struct sockaddr *address, socklen_t length, double timeout)
 {
     const struct addressed to = {
-        {(void *)buffer, n, flags | MSG_NOSIGNAL}, (struct sockaddr *)address, &length};
+        {(void *)buffer, n, flags | SEND_FLAGS}, (struct sockaddr *)address, &length};
     struct fd_use use;
 
     if (fd_use_begin(&use, fd, limit(flags, timeout)) < 0)
@@ -262,7 +278,7 @@ ssize_t grove_sendto(int fd, const void *buffer, size_t n, int flags,
 
 ssize_t grove_recvmsg(int fd, struct msghdr *message, int flags, double timeout)
 {
-    const struct packed packed = {message, flags};
+    const struct packed packed = {message, flags | MSG_DONTWAIT};
     struct fd_use use;
 
     if (fd_use_begin(&use, fd, limit(flags, timeout)) < 0)
@@ -273,7 +289,7 @@ ssize_t grove_recvmsg(int fd, struct msghdr *message, int flags, double timeout)
 
 ssize_t grove_sendmsg(int fd, const struct msghdr *message, int flags, double timeout)
 {
-    const struct packed packed = {(struct msghdr *)message, flags | MSG_NOSIGNAL};
+    const struct packed packed = {(struct msghdr *)message, flags | SEND_FLAGS};
     struct fd_use use;
 
     if (fd_use_begin(&use, fd, limit(flags, timeout)) < 0)

@@ -7,6 +7,9 @@
  *   shares it (dup and other processes too: the flag is the open file's).
  * - Close it with grove_close. After a plain close() those who wait for it sleep on,
  *   and waits for the next descriptor of that number may miss what happens to it.
+ * - As with threads, a call that begins on one worker while another closes the
+ * descriptor may still act on the number, whatever that stands for by then; a call that
+ * waits never does.
  * - Any number of greenlets, on any workers, may wait for one descriptor; all are woken
  *   and try, in the order of their calls.
  * - Interruption by signals is never seen.
