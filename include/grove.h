@@ -8,6 +8,7 @@
 #include <grove/event.h>
 #include <grove/greenlet.h>
 #include <grove/io.h>
+#include <grove/local.h>
 #include <grove/lock.h>
 #include <grove/net.h>
 #include <grove/queue.h>
