@@ -33,7 +33,7 @@
 static __thread int requests; /* until one is refused; 0: none is */
 static __thread bool lasting; /* all from then on */
 static __thread bool refused; /* one has been */
-static _Atomic(long) blocks;  /* allocated by all threads and not freed */
+static _Atomic(long) blocks; /* allocated or mapped by all threads and not given back */
 
 #if REFUSE
 
@@ -126,7 +126,12 @@ void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offse
 {
     if (REFUSED(ENOMEM))
         return MAP_FAILED;
-    return (void *)syscall(SYS_mmap, at, size, protection, flags, fd, offset);
+    return counted((void *)syscall(SYS_mmap, at, size, protection, flags, fd, offset));
+}
+int munmap(void *at, size_t size)
+{
+    atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
+    return (int)syscall(SYS_munmap, at, size);
 }
 
 int mprotect(void *at, size_t size, int protection)
