@@ -125,6 +125,7 @@ static void close_listener(struct grove_server *server)
 {
     grove_close(server->listener);
     server->listener = server->port = -1;
+    atomic_store_explicit(&server->accepting, false, memory_order_release);
 }
 
 static int listen_and_accept(struct grove_server *server)
@@ -139,8 +140,10 @@ static int listen_and_accept(struct grove_server *server)
         return -1;
     server->port = port_of(server->listener);
     server->acceptor = greenlet_spawn_on(worker, acceptor_run, server);
-    if (server->acceptor)
+    if (server->acceptor) {
+        atomic_store_explicit(&server->accepting, true, memory_order_release);
         return 0;
+    }
     close_listener(server);
     return answer(ENOMEM);
 }
@@ -206,6 +209,19 @@ static int end_sessions(struct grove_server *server, double timeout)
     return error;
 }
 
+/* Who is in the backlog was told by the kernel that it is connected, and may have sent
+ * a request already: it is served, as far as there are slots. */
+static void accept_backlog(struct grove_server *server)
+{
+    int fd;
+
+    while ((!server->max || grove_semaphore_acquire(&server->slots, 0) == 0) &&
+           (fd = grove_accept(server->listener, NULL, NULL, 0)) >= 0) {
+        if (session_start(server, fd) < 0)
+            grove_close(fd);
+    }
+}
+
 int grove_server_stop(grove_server_t *server, double timeout)
 {
     if (timeout != timeout)
@@ -221,6 +237,8 @@ int grove_server_stop(grove_server_t *server, double timeout)
     grove_kill(server->acceptor, GROVE_FOREVER);
     while (!grove_ready(server->acceptor))
         grove_yield();
+    if (timeout != 0)
+        accept_backlog(server);
     close_listener(server);
     int error = end_sessions(server, timeout);
     set_stopped(server);
@@ -234,6 +252,11 @@ int grove_server_serve_forever(grove_server_t *server)
     if (grove_event_wait(&server->stopped, GROVE_FOREVER) < 0)
         return -1;
     return answer(server->error);
+}
+
+bool grove_server_accepting(const grove_server_t *server)
+{
+    return atomic_load_explicit(&server->accepting, memory_order_acquire);
 }
 
 int grove_server_port(const grove_server_t *server)

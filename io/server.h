@@ -12,6 +12,7 @@
  * one message, once.
  *
  *   state, references   anybody
+ *   accepting           written by who may write listener, read by anybody
  *   section guards      active, live, doomed, killing, and the links of sessions
  *   load[i]             raised by the acceptor, lowered by the sessions of worker i
  *   session             its greenlet; greenlet is set while it is in a list
@@ -58,6 +59,7 @@ struct grove_server {
     bool reuse_port;
 
     _Atomic(int) state;
+    _Atomic(bool) accepting;
     _Atomic(uint32_t) references; /* the user's and one for each session */
     int listener;                 /* -1: none */
     int port;

@@ -14,7 +14,6 @@
  */
 #define _GNU_SOURCE
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +28,7 @@
 #define FIB_MAX 40
 #define FIB_SERIAL 16 /* below it a fork costs more than it brings */
 
-static atomic_bool stopping;
+static grove_server_t *server;
 
 static void *fib(void *arg)
 {
@@ -110,13 +109,14 @@ static bool serve_request(int fd, char *head, bool client_keeps)
         return false;
     }
     const char *status = answer(target, body, sizeof body);
-    bool keep = client_keeps && !atomic_load(&stopping);
+    bool keep = client_keeps && grove_server_accepting(server);
     return respond(fd, status, body, keep) && keep;
 }
 
 static bool keeps_alive(const char *head)
 {
-    return strstr(head, "HTTP/1.0") == NULL && !strcasestr(head, "\r\nconnection: close");
+    return strstr(head, "HTTP/1.0") == NULL &&
+           !strcasestr(head, "\r\nconnection: close");
 }
 
 /* One connection, one greenlet. The server closes fd afterwards. */
@@ -132,7 +132,8 @@ static void serve(int fd, void *arg)
         if (!end) {
             if (filled == HEAD_MAX)
                 return;
-            double patience = atomic_load(&stopping) ? CLOSING_SECONDS : IDLE_SECONDS;
+            double patience =
+                grove_server_accepting(server) ? IDLE_SECONDS : CLOSING_SECONDS;
             ssize_t n = grove_read(fd, buffer + filled, HEAD_MAX - filled, patience);
             if (n <= 0)
                 return;
@@ -167,8 +168,7 @@ int main(int argc, char **argv)
     int signals = signal_fd();
     struct signalfd_siginfo info;
 
-    grove_server_t *server =
-        grove_server_new("127.0.0.1", argc > 1 ? argv[1] : "8080", serve, NULL);
+    server = grove_server_new("127.0.0.1", argc > 1 ? argv[1] : "8080", serve, NULL);
     if (!server || signals < 0 || grove_server_start(server) < 0) {
         perror("service");
         return EXIT_FAILURE;
@@ -178,7 +178,6 @@ int main(int argc, char **argv)
     fflush(stdout);
     if (grove_read(signals, &info, sizeof info, GROVE_FOREVER) < 0)
         perror("service: signals");
-    atomic_store(&stopping, true);
     int forced = grove_server_stop(server, 5);
     printf("stopped%s\n", forced ? ", some connections were cut" : "");
     grove_server_free(server);

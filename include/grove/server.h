@@ -65,7 +65,7 @@ GROVE_API int grove_server_set(
 GROVE_API int grove_server_start(grove_server_t *server);
 
 /*
- * Stops listening, then waits up to [timeout] for the handlers to end; those that still
+ * Takes the connections that wait already (unless [timeout] is 0), stops listening, waits up to [timeout] for the handlers to end; those that still
  * run then are killed (their blocking calls fail with ECANCELED) and given another
  * second. A handler that stops its own server isn't waited for, nor killed. 0 if the
  * server is stopped already.
@@ -81,6 +81,13 @@ GROVE_API int grove_server_stop(grove_server_t *server, double timeout);
  * unusable; ECANCELED, ETIMEDOUT of the wait: the server goes on. May switch.
  */
 GROVE_API int grove_server_serve_forever(grove_server_t *server);
+
+/*
+ * True while it takes connections, false from the moment at which a stop has closed its
+ * socket. A handler that answers many requests on one connection asks this to tell its
+ * client which answer is the last. Never switches.
+ */
+GROVE_API bool grove_server_accepting(const grove_server_t *server);
 
 /* The port it listens at. -1 with ENOTCONN if it doesn't. Never switches. */
 GROVE_API int grove_server_port(const grove_server_t *server);
