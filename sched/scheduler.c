@@ -21,6 +21,7 @@
 /* Every so many ticks the oldest of the own deque goes to the run queue, so that a
  * flood of new tasks, taken newest first, starves no old one. */
 #define TICKS_TO_OLDEST 4
+#define TRIM_INTERVAL ((nanoseconds)1000000000)
 #define SPIN_MAX 50000 /* ns a search may go on before the worker sleeps */
 
 static bool deliver(struct worker *worker)
@@ -226,16 +227,37 @@ static void adapt_spin(struct worker *worker, nanoseconds slept, bool woken)
         worker->spin_limit = 0;
 }
 
+/* Gives back memory of stacks that lie unused, a bounded amount at most once in
+ * TRIM_INTERVAL, or faster while there is more; returns when that will be, so that a
+ * process that falls idle after a burst wakes for it, and then sleeps for good. */
+static nanoseconds trim_stacks(struct worker *worker, nanoseconds now)
+{
+    struct stack *stack = worker->stacks.free;
+
+    if (!stack || stack->trimmed)
+        return TIMERS_NEVER;
+    if (now >= worker->next_trim) {
+        bool more = stack_trim(&worker->stacks);
+        worker->next_trim = now + (more ? TRIM_INTERVAL / 100 : TRIM_INTERVAL);
+        if (!more)
+            return TIMERS_NEVER;
+    }
+    return worker->next_trim;
+}
+
 static bool sleep_in_hub(struct worker *worker, bool searching)
 {
     nanoseconds before = timers_clock();
     nanoseconds deadline = timers_next(&worker->timers);
+    nanoseconds trim = trim_stacks(worker, before);
 
     publish_gauges(worker);
     if (!deadlock_falling_asleep(worker, deadline)) {
         deadlock_awake(worker);
         return searching;
     }
+    if (trim < deadline)
+        deadline = trim;
     stats_park(worker->stats, (uint64_t)before);
     if (worker->index >= 0) {
         searching = idle_park(worker, searching, deadline);
@@ -255,12 +277,13 @@ static bool sleep_in_hub(struct worker *worker, bool searching)
     return searching;
 }
 
-/* Timers and descriptors, without blocking. */
+/* Timers and descriptors, without blocking. With nothing to steal or to spin for the
+ * next step is hub_wait, which looks at the descriptors as well. */
 static void look_at_hub(struct worker *worker)
 {
     nanoseconds now = timers_clock();
 
-    if (hub_watches(worker->hub))
+    if (hub_watches(worker->hub) && (worker->spin_limit || idle_work_exists()))
         poll_hub(worker, now);
     timers_expire(&worker->timers, now);
 }

@@ -61,6 +61,7 @@ struct worker {
     int tick_switches; /* budget of the present round */
     nanoseconds last_tick;
     nanoseconds last_poll;
+    nanoseconds next_trim; /* not before */
     uint32_t ticks;
     struct timers timers;
     struct hub *hub;
