@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 
+#include "sched/fork.h"
 #include "sched/guest.h"
 #include "sched/hub.h"
 #include "sched/idle.h"
@@ -111,4 +112,9 @@ void deadlock_awake(struct worker *worker)
 {
     if (atomic_load_explicit(&worker->quiet, memory_order_relaxed) % 2 == 1)
         atomic_fetch_add_explicit(&worker->quiet, 1, memory_order_seq_cst);
+}
+
+void deadlock_forget(void)
+{
+    atomic_store_explicit(&look_again_sent, false, memory_order_relaxed);
 }

@@ -165,7 +165,11 @@ void greenlet_main(void)
      * switched away from, but must be told from that when it becomes ready. */
     greenlet->stack_pointer = greenlet->activation;
     *worker->errno_address = 0;
-    finish(worker, greenlet, greenlet->function(greenlet->value));
+    void *value = greenlet->function(greenlet->value);
+    /* In a fork's child there is nothing to go back to (fork.h). */
+    if (__builtin_expect(worker_self != worker, 0))
+        exit(EXIT_SUCCESS);
+    finish(worker, greenlet, value);
 }
 
 void greenlet_finish(void *value)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "sched/fork.h"
 #include "sched/kill_all.h"
 #include "sched/overflow.h"
 #include "sched/runtime.h"
@@ -63,4 +64,11 @@ struct worker *guest_new(void)
 int guest_count(void)
 {
     return atomic_load_explicit(&guests, memory_order_relaxed);
+}
+
+void guest_forget(void)
+{
+    atomic_store_explicit(&guests, 0, memory_order_relaxed);
+    if (pthread_once(&key_once, make_key) == 0 && !key_error)
+        pthread_setspecific(key, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/idle.h"
 
+#include "sched/fork.h"
 #include "sched/hub.h"
 #include "sched/inject.h"
 #include "sched/spin.h"
@@ -134,4 +135,10 @@ void idle_reset(void)
 {
     sleepers = NULL;
     atomic_store_explicit(&idle_word, 0, memory_order_relaxed);
+}
+
+void idle_forget(void)
+{
+    idle_reset();
+    atomic_store_explicit(&idle_lock, 0, memory_order_relaxed);
 }

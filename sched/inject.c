@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/inject.h"
 
+#include "sched/fork.h"
 #include "sched/runqueue.h"
 #include "sched/spin.h"
 
@@ -44,4 +45,11 @@ struct grove *inject_pop(void)
 bool inject_empty(void)
 {
     return atomic_load_explicit(&count, memory_order_seq_cst) == 0;
+}
+
+void inject_forget(void)
+{
+    list = (struct runqueue){0};
+    atomic_store_explicit(&count, 0, memory_order_relaxed);
+    atomic_store_explicit(&list_lock, 0, memory_order_relaxed);
 }

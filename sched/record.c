@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "sched/fork.h"
 #include "sched/spin.h"
 
 /*
@@ -155,4 +156,13 @@ struct grove *record_at(size_t index)
     if (slab >= atomic_load_explicit(&slab_count, memory_order_acquire))
         return NULL;
     return &slabs[slab][index % SLAB_RECORDS];
+}
+
+void record_forget(void)
+{
+    depot = NULL;
+    atomic_store_explicit(&depot_lock, 0, memory_order_relaxed);
+    /* The parent's greenlets are not to be found any more. */
+    atomic_store_explicit(&slab_count, 0, memory_order_relaxed);
+    slab_used = 0;
 }

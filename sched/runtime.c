@@ -11,6 +11,7 @@
 #include <grove/runtime.h>
 
 #include "sched/barrier.h"
+#include "sched/fork.h"
 #include "sched/guest.h"
 #include "sched/hub.h"
 #include "sched/idle.h"
@@ -141,6 +142,10 @@ static int start(void)
     static const char *const backends[] = {"", "epoll", "poll", "select", "iouring"};
     bool is_main = gettid() == getpid();
 
+    static bool forks_prepared;
+    if (!forks_prepared && fork_prepare() < 0)
+        return -1;
+    forks_prepared = true;
     barrier_init();
     runtime_switch_interval = (nanoseconds)(runtime_config.switch_interval * 1e9);
     if (topology_load(&runtime_topology, &runtime_config, NULL) < 0)
@@ -155,6 +160,7 @@ static int start(void)
         .bind = binds[runtime_config.bind],
         .backend = backends[runtime_config.backend],
     };
+    stats_close(); /* open still in the child of a fork */
     error = -stats_open(&setup);
     if (error)
         goto destroy_stacks;
@@ -290,4 +296,12 @@ int grove_worker_count(void)
 int grove_worker_self(void)
 {
     return worker_self ? worker_self->index : -1;
+}
+
+void runtime_forget(void)
+{
+    pthread_mutex_init(&start_lock, NULL);
+    atomic_store_explicit(&runtime_stop, false, memory_order_relaxed);
+    atomic_store_explicit(&running, false, memory_order_relaxed);
+    runtime_topology = (struct topology){0};
 }

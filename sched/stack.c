@@ -13,6 +13,7 @@
  * Stacks on their way to the depot give back what lies below their top page, untouched
  * or not: finding out by mincore() costs 760 ns, advising in batches 180.
  */
+#include "sched/fork.h"
 #include "sched/stack.h"
 
 #include "sched/stack_class.h"
@@ -294,4 +295,15 @@ void stack_count(struct stack_counts *counts)
     class_count(&default_class, counts);
     for (size_t i = 0; i < SIZED_COUNT; i++)
         class_count(&sized[i].class, counts);
+}
+
+void stack_forget(void)
+{
+    /* The caller may run on one of them: they stay mapped. */
+    region_forget_all();
+    pthread_mutex_init(&default_class.lock, NULL);
+    for (size_t i = 0; i < SIZED_COUNT; i++) {
+        pthread_mutex_init(&sized[i].class.lock, NULL);
+        pthread_mutex_init(&sized[i].lock, NULL);
+    }
 }

@@ -54,6 +54,11 @@ struct stack_region *region_map(
     return region;
 }
 
+void region_forget_all(void)
+{
+    atomic_store_explicit(&regions, NULL, memory_order_relaxed);
+}
+
 void region_unmap_all(void)
 {
     struct stack_region *region =

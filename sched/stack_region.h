@@ -44,6 +44,9 @@ struct stack_region *region_map(
 /* Unmaps every region. No other thread uses stacks. */
 void region_unmap_all(void);
 
+/* Forgets every region and leaves it mapped. */
+void region_forget_all(void);
+
 /* Visits all regions, newest first: region_first(), then ->next. Any thread. */
 struct stack_region *region_first(void);
 

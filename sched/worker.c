@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/fork.h"
 #include "sched/hub.h"
 #include "sched/record.h"
 #include "sched/reference.h"
@@ -232,4 +233,14 @@ void worker_send(struct worker *worker, struct message *message)
     if (worker_self)
         stats_add(worker_self->stats, wakes_sent, 1);
     hub_ring(worker->hub);
+}
+
+void worker_forget(void)
+{
+    memset(slots, 0, sizeof slots);
+    pthread_mutex_init(&retired_lock, NULL);
+    retired = NULL;
+    worker_self = NULL;
+    workers = NULL;
+    worker_count = 0;
 }
