@@ -285,10 +285,11 @@ static int launch(struct worker *worker, struct grove *greenlet)
         return 0;
     }
     if (extra->seconds > 0) {
-        if (begin(greenlet) < 0)
-            return -1;
-        hold(extra);
-        return 0;
+        hold(extra); /* before it begins: a shutdown may let it go at once */
+        if (begin(greenlet) == 0)
+            return 0;
+        let_go(extra);
+        return -1;
     }
     if (extra->affinity != GROVE_LOCAL)
         return offer(worker, greenlet);
