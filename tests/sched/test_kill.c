@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Killing: in every state a greenlet can be in, from every side. */
+#include <time.h>
+
 #include <grove/event.h>
 #include <grove/queue.h>
 
@@ -436,13 +438,24 @@ static void while_its_wake_is_under_way(void)
 EVERYWHERE(while_its_wake_is_under_way)
 
 /* The same of a sleep that is over: it must not become ready twice. */
+static void spin(double seconds)
+{
+    struct timespec began, now;
+
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((double)(now.tv_sec - began.tv_sec) +
+               (double)(now.tv_nsec - began.tv_nsec) / 1e9 <
+           seconds);
+}
+
 static void *sleep_briefly(void *arg)
 {
     int *turns = arg;
 
-    for (int i = 0; i < 3; i++)
-        if (grove_sleep(0.0002) < 0)
-            grove_kill_clear();
+    if (grove_sleep(0.0002) == 0) /* not so if this thread was preempted just then */
+        CHECK_ERROR(grove_sleep(1e6), ECANCELED);
     for (int i = 0; i < 10; i++) {
         grove_yield();
         ++*turns;
@@ -450,23 +463,30 @@ static void *sleep_briefly(void *arg)
     return arg;
 }
 
+static void *hog(void *arg)
+{
+    spin(0.0004);
+    return arg;
+}
+
+/* The sleeps of this greenlet and of the others end while the hog has the thread, this
+ * one's first: so it runs when the others are awake, but have not run yet. */
 static void while_its_sleep_ends(void)
 {
-    for (size_t round = harness_rounds(300); round > 0; round--) {
+    for (size_t round = harness_rounds(100); round > 0; round--) {
         int turns[4] = {0};
         grove_t *g[4];
         for (int i = 0; i < 4; i++)
             g[i] = must(grove_spawn(sleep_briefly, &turns[i]));
-        grove_yield();
-        for (int i = 0; i < 4; i++) {
-            grove_sleep(0.0002); /* so is that of the others over */
-            grove_kill(g[(i + 1) % 4], 0);
-            grove_kill(g[(i + 2) % 4], 0);
-        }
+        grove_t *hogging = must(grove_spawn(hog, NULL));
+        CHECK_EQUAL(grove_sleep(0.0001), 0);
+        for (int i = 0; i < 4; i++)
+            CHECK_EQUAL(grove_kill(g[i], 0), 0);
         for (int i = 0; i < 4; i++) {
             CHECK(grove_await(g[i]) == &turns[i]);
             CHECK_EQUAL(turns[i], 10);
         }
+        grove_await(hogging);
     }
 }
 EVERYWHERE(while_its_sleep_ends)
