@@ -50,6 +50,20 @@ static inline void let_elsewhere_wait(void)
     grove_await(spawn_elsewhere(do_nothing, NULL));
 }
 
+static inline void *sleep_in_the_hub(void *arg)
+{
+    grove_sleep(0.001);
+    return arg;
+}
+
+/* Returns when the other worker has besides told the kernel what it waits for: with
+ * nothing else to do it sleeps a millisecond in its hub, which begins with that. A plain
+ * close before that moment is one that libev may abort the process for. */
+static inline void let_elsewhere_tell_the_kernel(void)
+{
+    grove_await(spawn_elsewhere(sleep_in_the_hub, NULL));
+}
+
 /* A call on a descriptor made by a greenlet. */
 struct attempt {
     int fd;

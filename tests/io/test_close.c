@@ -165,8 +165,7 @@ static void plain_close_behind_a_waiter(void)
     struct attempt reader = {.fd = fds[0], .timeout = 0.01};
     grove_t *greenlet = spawn_elsewhere(attempt_read, &reader);
 
-    let_elsewhere_wait();
-    grove_sleep(0.001);
+    let_elsewhere_tell_the_kernel();
     close(fds[0]);
     grove_await(greenlet);
     CHECK_EQUAL(reader.result, -1);
@@ -186,7 +185,7 @@ static void accepted_number_closed_plainly_before(void)
     make_pair(fds);
     struct attempt reader = {.fd = fds[0], .timeout = GROVE_FOREVER};
     grove_t *greenlet = spawn_elsewhere(attempt_read, &reader);
-    let_elsewhere_wait();
+    let_elsewhere_tell_the_kernel();
     close(fds[0]);
     CHECK_EQUAL(grove_connect(client, (struct sockaddr *)&address, length, 1), 0);
     int peer = grove_accept(listener, NULL, NULL, 1);
