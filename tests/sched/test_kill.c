@@ -454,8 +454,7 @@ static void *sleep_briefly(void *arg)
 {
     int *turns = arg;
 
-    if (grove_sleep(0.0002) == 0) /* not so if this thread was preempted just then */
-        CHECK_ERROR(grove_sleep(1e6), ECANCELED);
+    grove_sleep(0.0002);
     for (int i = 0; i < 10; i++) {
         grove_yield();
         ++*turns;
@@ -480,8 +479,7 @@ static void while_its_sleep_ends(void)
             g[i] = must(grove_spawn(sleep_briefly, &turns[i]));
         grove_t *hogging = must(grove_spawn(hog, NULL));
         CHECK_EQUAL(grove_sleep(0.0001), 0);
-        for (int i = 0; i < 4; i++)
-            CHECK_EQUAL(grove_kill(g[i], 0), 0);
+        CHECK_EQUAL(grove_kill(g[1], 0), 0); /* twice ready, it would cut the queue */
         for (int i = 0; i < 4; i++) {
             CHECK(grove_await(g[i]) == &turns[i]);
             CHECK_EQUAL(turns[i], 10);
