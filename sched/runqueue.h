@@ -37,7 +37,8 @@ static inline struct grove *runqueue_pop(struct runqueue *queue)
          * that is resumed next, and before that for the record that tells where it is. */
         if (after) {
             __builtin_prefetch(after->stack_pointer);
-            __builtin_prefetch((char *)after->stack_pointer + 64);
+            /* As a number: an unstarted one has NULL, to which nothing may be added. */
+            __builtin_prefetch((void *)((uintptr_t)after->stack_pointer + 64));
             __builtin_prefetch(after->next);
         }
         queue->length--;
