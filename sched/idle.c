@@ -4,25 +4,12 @@
 #include "sched/fork.h"
 #include "sched/hub.h"
 #include "sched/inject.h"
-#include "sched/spin.h"
+#include "sched/spinlock.h"
 
 _Atomic(uint32_t) idle_word;
 
-static _Atomic(uint32_t) idle_lock;
+static struct spinlock idle_lock;
 static struct worker *sleepers; /* by next_sleeper; the last to sleep first: warmest */
-
-static void lock(void)
-{
-    struct spin spin = {0};
-
-    while (atomic_exchange_explicit(&idle_lock, 1, memory_order_acquire) != 0)
-        spin_once(&spin);
-}
-
-static void unlock(void)
-{
-    atomic_store_explicit(&idle_lock, 0, memory_order_release);
-}
 
 static void unlist(struct worker *worker)
 {
@@ -38,13 +25,13 @@ static void unlist(struct worker *worker)
  * waker unlisted it. */
 static bool unpark(struct worker *worker)
 {
-    lock();
+    spinlock_acquire(&idle_lock);
     bool woken = !worker->listed;
     if (!woken) {
         unlist(worker);
         atomic_fetch_sub_explicit(&idle_word, IDLE_SLEEPING, memory_order_seq_cst);
     }
-    unlock();
+    spinlock_release(&idle_lock);
     return woken;
 }
 
@@ -62,14 +49,14 @@ void idle_wake_one(struct worker *worker)
 {
     struct worker *woken = NULL;
 
-    lock();
+    spinlock_acquire(&idle_lock);
     if (idle_calls_for_wake(atomic_load_explicit(&idle_word, memory_order_seq_cst))) {
         woken = sleepers;
         unlist(woken);
         atomic_fetch_add_explicit(
             &idle_word, IDLE_SEARCHING - IDLE_SLEEPING, memory_order_seq_cst);
     }
-    unlock();
+    spinlock_release(&idle_lock);
     if (!woken)
         return;
     if (worker)
@@ -106,14 +93,14 @@ void idle_stop_search(struct worker *worker)
 
 bool idle_park(struct worker *worker, bool searching, nanoseconds deadline)
 {
-    lock();
+    spinlock_acquire(&idle_lock);
     worker->listed = true;
     worker->next_sleeper = sleepers;
     sleepers = worker;
     atomic_store_explicit(&worker->sleeping, true, memory_order_seq_cst);
     atomic_fetch_add_explicit(&idle_word,
         IDLE_SLEEPING - (searching ? IDLE_SEARCHING : 0), memory_order_seq_cst);
-    unlock();
+    spinlock_release(&idle_lock);
     barrier_heavy(); /* pairs with barrier_light in idle_submitted */
     if (idle_work_exists() || !inbox_empty(&worker->inbox)) {
         if (unpark(worker))
@@ -140,5 +127,5 @@ void idle_reset(void)
 void idle_forget(void)
 {
     idle_reset();
-    atomic_store_explicit(&idle_lock, 0, memory_order_relaxed);
+    idle_lock = (struct spinlock){0};
 }

@@ -3,42 +3,29 @@
 
 #include "sched/fork.h"
 #include "sched/runqueue.h"
-#include "sched/spin.h"
+#include "sched/spinlock.h"
 
 static struct runqueue list;
 static _Atomic(uint32_t) count;
-static _Atomic(uint32_t) list_lock;
-
-static void lock(void)
-{
-    struct spin spin = {0};
-
-    while (atomic_exchange_explicit(&list_lock, 1, memory_order_acquire) != 0)
-        spin_once(&spin);
-}
-
-static void unlock(void)
-{
-    atomic_store_explicit(&list_lock, 0, memory_order_release);
-}
+static struct spinlock list_lock;
 
 void inject_push(struct grove *greenlet)
 {
-    lock();
+    spinlock_acquire(&list_lock);
     runqueue_push(&list, greenlet);
     atomic_fetch_add_explicit(&count, 1, memory_order_seq_cst);
-    unlock();
+    spinlock_release(&list_lock);
 }
 
 struct grove *inject_pop(void)
 {
     if (inject_empty())
         return NULL;
-    lock();
+    spinlock_acquire(&list_lock);
     struct grove *greenlet = runqueue_pop(&list);
     if (greenlet)
         atomic_fetch_sub_explicit(&count, 1, memory_order_seq_cst);
-    unlock();
+    spinlock_release(&list_lock);
     return greenlet;
 }
 
@@ -51,5 +38,5 @@ void inject_forget(void)
 {
     list = (struct runqueue){0};
     atomic_store_explicit(&count, 0, memory_order_relaxed);
-    atomic_store_explicit(&list_lock, 0, memory_order_relaxed);
+    list_lock = (struct spinlock){0};
 }

@@ -2,6 +2,7 @@
 /* Waiting for greenlets: await, join, get. */
 #include <errno.h>
 
+#include "sched/answer.h"
 #include "sched/record.h"
 #include "sched/reference.h"
 #include "sched/scheduler.h"
@@ -138,35 +139,29 @@ static bool detach_joiner(struct waiter *waiter)
     return true;
 }
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 int grove_join(grove_t *g, double timeout)
 {
     struct waiter waiter;
 
     if (timeout != timeout)
-        return fail(EINVAL);
+        return answer(EINVAL);
     if (timeout == 0)
-        return greenlet_done(g) ? 0 : fail(ETIMEDOUT);
+        return greenlet_done(g) ? 0 : answer(ETIMEDOUT);
     int error = waiter_interrupt();
     if (error)
-        return fail(error);
+        return answer(error);
     if (greenlet_done(g))
         return 0;
     if (waiter_init(&waiter) < 0)
         return -1;
     if (waiter.greenlet == g)
-        return fail(EDEADLK);
+        return answer(EDEADLK);
     waiter.detach = detach_joiner;
     waiter.item = g;
     if (!watch_add(g, &waiter))
         return 0;
     error = waiter_park(&waiter, timeout);
-    return error ? fail(error) : 0;
+    return answer(error);
 }
 
 int grove_get(grove_t *g, double timeout, void **value)
@@ -174,7 +169,7 @@ int grove_get(grove_t *g, double timeout, void **value)
     if (grove_join(g, timeout) < 0)
         return -1;
     if (g->error)
-        return fail(g->error);
+        return answer(g->error);
     if (value)
         *value = g->value;
     return 0;

@@ -16,15 +16,14 @@
  */
 #include <errno.h>
 
+#include "sched/answer.h"
 #include "sched/barrier.h"
+#include "sched/container.h"
 #include "sched/finish.h"
 #include "sched/reference.h"
 #include "sched/scheduler.h"
 #include "sched/spawn.h"
 #include "sched/waiter.h"
-
-#define CONTAINER(pointer, type, member)                                                 \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 
 /* On the target's own worker. */
 static void interrupt(struct worker *worker, struct grove *greenlet)
@@ -100,12 +99,6 @@ static bool is_started(const struct grove *greenlet)
     return atomic_load_explicit(&greenlet->owner, memory_order_acquire) != NULL;
 }
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 static int wait_for_end(struct grove *greenlet, double timeout)
 {
     return timeout == 0 ? 0 : grove_join(greenlet, timeout);
@@ -116,7 +109,7 @@ int grove_kill_with(grove_t *g, int error, double timeout)
     struct worker *worker = worker_self;
 
     if (!g || error <= 0)
-        return fail(EINVAL);
+        return answer(EINVAL);
     if (request(g, error)) {
         /* On its own thread the starter can't be racing. */
         if (!worker ||
@@ -138,7 +131,7 @@ int grove_kill(grove_t *g, double timeout)
 int grove_killall(grove_t **gs, size_t n, double timeout)
 {
     if (n && !gs)
-        return fail(EINVAL);
+        return answer(EINVAL);
     barrier_heavy(); /* a fresh look at owner */
     for (int started = 0; started < 2; started++)
         for (size_t i = 0; i < n; i++)

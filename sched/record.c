@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "sched/fork.h"
-#include "sched/spin.h"
+#include "sched/spinlock.h"
 
 /*
  * A slab holds SLAB_RECORDS records. The directory only grows, and an entry is written
@@ -22,20 +22,7 @@ static struct grove **slabs;
 static _Atomic(size_t) slab_count;
 static size_t slab_used; /* records of the newest slab given out so far */
 static struct grove *depot;
-static _Atomic(uint32_t) depot_lock;
-
-static void lock(void)
-{
-    struct spin spin = {0};
-
-    while (atomic_exchange_explicit(&depot_lock, 1, memory_order_acquire) != 0)
-        spin_once(&spin);
-}
-
-static void unlock(void)
-{
-    atomic_store_explicit(&depot_lock, 0, memory_order_release);
-}
+static struct spinlock depot_lock;
 
 /* Of LeakSanitizer, if the program has it: what only records point to is not lost. */
 extern void __lsan_register_root_region(const void *start, size_t size)
@@ -93,14 +80,14 @@ bool record_refill(struct worker *worker)
     struct grove **tail = &worker->free_records;
     struct grove *record = NULL;
 
-    lock();
+    spinlock_acquire(&depot_lock);
     while (worker->free_record_count < RECORD_BATCH && (record = take())) {
         *tail = record;
         tail = &record->next;
         *tail = NULL;
         worker->free_record_count++;
     }
-    unlock();
+    spinlock_release(&depot_lock);
     return worker->free_records != NULL;
 }
 
@@ -113,15 +100,15 @@ void record_spill(struct worker *worker)
         last = last->next;
     worker->free_records = last->next;
     worker->free_record_count -= 32 * RECORD_BATCH;
-    lock();
+    spinlock_acquire(&depot_lock);
     last->next = depot;
     depot = first;
-    unlock();
+    spinlock_release(&depot_lock);
 }
 
 void record_drain(struct worker *worker)
 {
-    lock();
+    spinlock_acquire(&depot_lock);
     while (worker->free_records) {
         struct grove *record = worker->free_records;
         worker->free_records = record->next;
@@ -129,24 +116,24 @@ void record_drain(struct worker *worker)
         depot = record;
     }
     worker->free_record_count = 0;
-    unlock();
+    spinlock_release(&depot_lock);
 }
 
 struct grove *record_new_plain(void)
 {
-    lock();
+    spinlock_acquire(&depot_lock);
     struct grove *record = take();
-    unlock();
+    spinlock_release(&depot_lock);
     return record;
 }
 
 void record_free_plain(struct grove *record)
 {
     record->function = NULL;
-    lock();
+    spinlock_acquire(&depot_lock);
     record->next = depot;
     depot = record;
-    unlock();
+    spinlock_release(&depot_lock);
 }
 
 struct grove *record_at(size_t index)
@@ -161,7 +148,7 @@ struct grove *record_at(size_t index)
 void record_forget(void)
 {
     depot = NULL;
-    atomic_store_explicit(&depot_lock, 0, memory_order_relaxed);
+    depot_lock = (struct spinlock){0};
     /* The parent's greenlets are not to be found any more. */
     atomic_store_explicit(&slab_count, 0, memory_order_relaxed);
     slab_used = 0;

@@ -6,6 +6,8 @@
 
 #include <grove/greenlet.h>
 
+#include "sched/answer.h"
+#include "sched/container.h"
 #include "sched/scheduler.h"
 #include "sched/waiter.h"
 
@@ -37,9 +39,6 @@ void grove_yield(void)
     *worker->errno_address = saved_errno;
 }
 
-#define CONTAINER(pointer, type, member)                                                 \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
-
 /* Who stops the timer ends the sleep: it has fired when it isn't running any more. */
 static bool detach_sleeper(struct waiter *waiter)
 {
@@ -47,12 +46,6 @@ static bool detach_sleeper(struct waiter *waiter)
         return false;
     timers_remove(&waiter->home->timers, &waiter->timer);
     return true;
-}
-
-static int fail(int error)
-{
-    errno = error;
-    return -1;
 }
 
 static int sleep_thread(double seconds)
@@ -76,16 +69,16 @@ int grove_sleep(double seconds)
     struct waiter waiter;
 
     if (seconds != seconds)
-        return fail(EINVAL);
+        return answer(EINVAL);
     int error = waiter_interrupt();
     if (error)
-        return fail(error);
+        return answer(error);
     if (waiter_init(&waiter) < 0)
         return -1;
     if (seconds <= 0) {
         grove_yield();
         error = waiter_interrupt();
-        return error ? fail(error) : 0;
+        return answer(error);
     }
     if (!waiter.greenlet)
         return sleep_thread(seconds);
@@ -94,7 +87,7 @@ int grove_sleep(double seconds)
     if (timers_add(&waiter.home->timers, &waiter.timer, timers_deadline(seconds)) < 0)
         return -1;
     error = waiter_park(&waiter, GROVE_FOREVER);
-    return error ? fail(error) : 0;
+    return answer(error);
 }
 
 static bool detach_idler(struct waiter *waiter)
@@ -108,7 +101,7 @@ int grove_idle(void)
     int error = waiter_interrupt();
 
     if (error)
-        return fail(error);
+        return answer(error);
     if (waiter_init(&waiter) < 0)
         return -1;
     if (!waiter.greenlet)
@@ -116,5 +109,5 @@ int grove_idle(void)
     waiter.detach = detach_idler;
     runqueue_push(&waiter.home->idlers, waiter.greenlet);
     error = waiter_park(&waiter, GROVE_FOREVER);
-    return error ? fail(error) : 0;
+    return answer(error);
 }

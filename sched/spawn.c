@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/container.h"
 #include "sched/extra.h"
 #include "sched/idle.h"
 #include "sched/inject.h"
@@ -14,9 +15,6 @@
 #include "sched/reference.h"
 #include "sched/runtime.h"
 #include "sched/scheduler.h"
-
-#define CONTAINER(pointer, type, member)                                                 \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 
 /* name and extra are NULL in every free record. */
 static inline void fill(struct grove *greenlet, grove_fn fn, void *arg, uint64_t id)

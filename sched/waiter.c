@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sched/container.h"
 #include "sched/scheduler.h"
 #include "sched/timeouts.h"
 
@@ -80,9 +81,6 @@ void waiter_cancel(struct waiter *waiter, int error)
     if (waiter->detach(waiter))
         waiter_wake(waiter, error);
 }
-
-#define CONTAINER(pointer, type, member)                                                 \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 
 static void fire(struct timer *timer)
 {

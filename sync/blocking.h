@@ -10,21 +10,13 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "sched/answer.h"
 #include "sched/greenlet.h"
 #include "sched/waiter.h"
 #include "sched/worker.h"
 
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
-
-/* What a public function returns. */
-static inline int answer(int error)
-{
-    if (LIKELY(error == 0))
-        return 0;
-    errno = error;
-    return -1;
-}
 
 /* blocking_begin where it takes more than a look. */
 int blocking_begin_slow(double timeout);
