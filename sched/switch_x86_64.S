@@ -45,6 +45,21 @@
     jmpq *%rcx
     .endm
 
+    /* On the target's stack, with the present control words in eax and dx. */
+    .macro RESUME
+    xorl (%rsp), %eax
+    testl $0xffc0, %eax
+    jne 9f
+    cmpw 4(%rsp), %dx
+    jne 9f
+    .cfi_remember_state
+    RESTORE
+    .cfi_restore_state
+9:  ldmxcsr (%rsp)
+    fldcw 4(%rsp)
+    RESTORE
+    .endm
+
     .globl switch_to_target
     .hidden switch_to_target
     .type switch_to_target, @function
@@ -55,17 +70,7 @@ switch_to_target:
     movl (%rsp), %eax
     movzwl 4(%rsp), %edx
     movq %rsi, %rsp
-    xorl (%rsp), %eax
-    testl $0xffc0, %eax
-    jne 1f
-    cmpw 4(%rsp), %dx
-    jne 1f
-    .cfi_remember_state
-    RESTORE
-    .cfi_restore_state
-1:  ldmxcsr (%rsp)
-    fldcw 4(%rsp)
-    RESTORE
+    RESUME
     .cfi_endproc
     .size switch_to_target, . - switch_to_target
 
@@ -109,17 +114,7 @@ switch_resume:
     .cfi_def_cfa rsp, 24
     .cfi_offset rip, -8
     .cfi_offset rbp, -16
-    xorl (%rsp), %eax
-    testl $0xffc0, %eax
-    jne 1f
-    cmpw 4(%rsp), %dx
-    jne 1f
-    .cfi_remember_state
-    RESTORE
-    .cfi_restore_state
-1:  ldmxcsr (%rsp)
-    fldcw 4(%rsp)
-    RESTORE
+    RESUME
     .cfi_endproc
     .size switch_resume, . - switch_resume
 

@@ -113,7 +113,8 @@ GROVE_API ssize_t grove_wait(
 GROVE_API int grove_kill(grove_t *g, double timeout);
 
 /* grove_kill with another [error] (> 0) than ECANCELED: the target's blocking calls
- * fail with it, and one that never started ends as failed with it. EINVAL: error <= 0. */
+ * fail with it, and one that never started ends as failed with it. EINVAL: error <= 0.
+ */
 GROVE_API int grove_kill_with(grove_t *g, int error, double timeout);
 
 /* Kills all, those not yet started first; then waits for all up to [timeout]. */

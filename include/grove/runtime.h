@@ -15,7 +15,8 @@ GROVE_BEGIN
  * the variable, its value and what is allowed.
  *
  * Errors: EINVAL bad value; ENOMEM; EAGAIN no thread to be had; EMFILE, ENFILE.
- * Never switches. Any thread; the thread that starts the runtime becomes worker 0.
+ * Never switches. Any thread. The main thread becomes worker 0 by starting the runtime;
+ * if another thread is first, all workers are threads of the library.
  */
 GROVE_API int grove_init(const grove_config_t *config);
 
@@ -26,8 +27,9 @@ GROVE_API int grove_init(const grove_config_t *config);
  * afresh. 0 when nothing runs.
  *
  * Errors: ETIMEDOUT greenlets still ran when the time was over: the runtime goes
- * on, and the call may be made again; EPERM not called by the main greenlet of the
- * thread that is worker 0. May switch.
+ * on, and the call may be made again; EPERM not called by the main greenlet of worker
+ * 0 (if that is a thread of the library: by a plain thread), or another thread still has
+ * a hub of its own. May switch.
  */
 GROVE_API int grove_shutdown(double timeout);
 
