@@ -18,6 +18,10 @@
  * One greenlet accepts, on the worker that started the server (on the last one if that
  * was a plain thread), and gives each connection to the worker that has the fewest.
  *
+ * The main thread is one of the workers: its connections are served while main is in a
+ * blocking call of the library (grove_server_serve_forever, grove_join, a grove_read of a
+ * signalfd), not while it computes or blocks in a call of the system.
+ *
  * When accepting fails for lack of descriptors or memory, that is reported once, and
  * the server pauses: 0.01 s, doubled up to 1 s until it succeeds again. Connections
  * that exist go on meanwhile.
