@@ -19,13 +19,14 @@
 #include "sched/kill_all.h"
 #include "sched/overflow.h"
 #include "sched/reference.h"
+#include "sched/sanitize.h"
 #include "sched/scheduler.h"
 #include "sched/stack.h"
 
 #define TEXT_(number) #number
 #define TEXT(number) TEXT_(number)
-#define VERSION                                                                          \
-    TEXT(GROVE_VERSION_MAJOR)                                                            \
+#define VERSION \
+    TEXT(GROVE_VERSION_MAJOR) \
     "." TEXT(GROVE_VERSION_MINOR) "." TEXT(GROVE_VERSION_PATCH)
 
 nanoseconds runtime_switch_interval;
@@ -303,5 +304,9 @@ void runtime_forget(void)
     pthread_mutex_init(&start_lock, NULL);
     atomic_store_explicit(&runtime_stop, false, memory_order_relaxed);
     atomic_store_explicit(&running, false, memory_order_relaxed);
+    SANITIZE_FORGET(runtime_topology.worker);
+    SANITIZE_FORGET(runtime_topology.allowed);
+    SANITIZE_FORGET(runtime_topology.numbers);
+    SANITIZE_FORGET(runtime_topology.sets);
     runtime_topology = (struct topology){0};
 }

@@ -8,9 +8,13 @@
  *
  * ASan: start_switch before leaving a stack (NULL save when it is left for good, else
  * its fake stack leaks), finish_switch first thing on the other side.
- * TSan: one fiber per activation, made at its start and destroyed from the other side
- * after its end; never reused, as its shadow call stack would grow at every reuse.
- * The flag 0 orders the switch like a hand-over, which it is: one thread.
+ * LSan: looks for pointers where it is told, in its own threads' stacks and in the
+ * heap. Stacks are mappings, and those of threads are not found while a greenlet runs
+ * there, so all are roots; what the child of a fork forgets is ignored. Fake stacks of
+ * parked greenlets (detect_stack_use_after_return=1) it cannot be told about. TSan: one
+ * fiber per activation, made at its start and destroyed from the other side after its
+ * end; never reused, as its shadow call stack would grow at every reuse. The flag 0
+ * orders the switch like a hand-over, which it is: one thread.
  */
 
 #include <stddef.h>
@@ -38,6 +42,7 @@
 #if SANITIZE_SWITCHES
 #if SANITIZE_ADDRESS
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #if SANITIZE_THREAD
 #include <sanitizer/tsan_interface.h>
@@ -51,14 +56,25 @@ struct sanitize_stack {
 };
 
 #if SANITIZE_ADDRESS
-#define SANITIZE_LEAVE(from, to, for_good)                                             \
-    __sanitizer_start_switch_fiber(                                                    \
+#define SANITIZE_LEAVE(from, to, for_good) \
+    __sanitizer_start_switch_fiber( \
         (for_good) ? NULL : &(from)->fake_stack, (to)->bottom, (to)->size)
 #define SANITIZE_ARRIVE(fake) __sanitizer_finish_switch_fiber(fake, NULL, NULL)
 #else
 #define SANITIZE_LEAVE(from, to, for_good) __tsan_switch_to_fiber((to)->fiber, 0)
 #define SANITIZE_ARRIVE(fake) ((void)(fake))
 #endif
+#endif
+
+#if SANITIZE_ADDRESS
+#define SANITIZE_ROOT(start, size) __lsan_register_root_region(start, size)
+/* Exactly what is a root: anything else ends the program. */
+#define SANITIZE_UNROOT(start, size) __lsan_unregister_root_region(start, size)
+#define SANITIZE_FORGET(object) __lsan_ignore_object(object)
+#else
+#define SANITIZE_ROOT(start, size) ((void)(start), (void)(size))
+#define SANITIZE_UNROOT(start, size) ((void)(start), (void)(size))
+#define SANITIZE_FORGET(object) ((void)(object))
 #endif
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/stack_guard.h"
 
+#include "sched/sanitize.h"
 #include "sched/stack_valgrind.h"
 
 #include <errno.h>
@@ -66,6 +67,11 @@ size_t guard_page_size(void)
     return kernel.page_size;
 }
 
+bool guard_is_light(void)
+{
+    return kernel.light;
+}
+
 size_t guard_missing(void)
 {
     return atomic_load_explicit(&guards_missing, memory_order_relaxed);
@@ -121,6 +127,8 @@ static void probe_advice(char *page)
     kernel.vectored = !RUNNING_ON_VALGRIND &&
                       stack_system.advise_many(&first, 1, MADV_GUARD_INSTALL) == whole;
     kernel.light = advise(&first, 1, MADV_GUARD_INSTALL) == 0 && keeps_out(page);
+    /* LeakSanitizer reads whole stacks, but for mappings that it may not read. */
+    kernel.light = kernel.light && !SANITIZE_ADDRESS;
     kernel.vectored = kernel.vectored && kernel.light;
     kernel.populate = kernel.vectored && stack_system.advise_many(
                                              &second, 1, MADV_POPULATE_WRITE) == whole;

@@ -61,6 +61,9 @@ void ranges_add(struct stack_ranges *ranges, char *low, char *high);
 /* Releases those not yet released. */
 void ranges_release(struct stack_ranges *ranges);
 
+/* Whether guards are marks in the page table, not mappings of their own. */
+bool guard_is_light(void);
+
 /* Stacks left without a guard since guard_probe. Any thread. */
 size_t guard_missing(void);
 

@@ -50,6 +50,7 @@ struct stack_region *region_map(
     region->slice_size = slice_size;
     region->bytes = record + capacity * slice_size;
     region->capacity = capacity;
+    SANITIZE_ROOT(region->slices, capacity * slice_size);
     publish(region);
     return region;
 }
@@ -70,6 +71,7 @@ void region_unmap_all(void)
 #if SANITIZE_ADDRESS
         __asan_unpoison_memory_region(region, region->bytes);
 #endif
+        SANITIZE_UNROOT(region->slices, region->capacity * region->slice_size);
         stack_system.unmap(region, region->bytes);
         region = next;
     }

@@ -33,23 +33,52 @@ struct worker *worker_of_bias(uint32_t bias)
     return slots[bias - 1];
 }
 
+#if SANITIZE_SWITCHES
+/* Of the greenlet that forked: the child's main thread goes on on that one. */
+static struct sanitize_stack forked;
+
+static struct sanitize_stack own_stack(void)
+{
+    struct sanitize_stack stack = {0};
+    pthread_attr_t attributes;
+    void *bottom = NULL;
+
+    if ((uintptr_t)__builtin_frame_address(0) - (uintptr_t)forked.bottom < forked.size)
+        return forked;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        pthread_attr_getstack(&attributes, &bottom, &stack.size);
+        pthread_attr_destroy(&attributes);
+    }
+    stack.bottom = bottom;
+    return stack;
+}
+#endif
+
 /* Sanitizers have to know the bounds of the thread's own stack to return to it. */
 static void describe_stack(struct worker *worker)
 {
 #if SANITIZE_SWITCHES
     struct sanitize_stack *stack = &worker->main_activation.sanitize;
-    pthread_attr_t attributes;
-    void *bottom = NULL;
 
-    *stack = (struct sanitize_stack){0};
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-        pthread_attr_getstack(&attributes, &bottom, &stack->size);
-        pthread_attr_destroy(&attributes);
-    }
-    stack->bottom = bottom;
+    *stack = own_stack();
+    if (stack->size > 0)
+        SANITIZE_ROOT(stack->bottom, stack->size);
 #if SANITIZE_THREAD
     stack->fiber = __tsan_get_current_fiber();
 #endif
+#else
+    (void)worker;
+#endif
+}
+
+static void forget_stack(struct worker *worker)
+{
+#if SANITIZE_SWITCHES
+    struct sanitize_stack *stack = &worker->main_activation.sanitize;
+
+    if (stack->size > 0)
+        SANITIZE_UNROOT(stack->bottom, stack->size);
+    stack->size = 0;
 #else
     (void)worker;
 #endif
@@ -80,10 +109,10 @@ static int make_main(struct worker *worker, const char *name)
 static void set_numbers(struct worker *worker, int index)
 {
     static _Atomic(uint64_t) guests;
-    uint64_t number = index >= 0
-                          ? (uint64_t)index + 1
-                          : WORKER_MAX + 1 + atomic_fetch_add_explicit(&guests, 1,
-                                                 memory_order_relaxed);
+    uint64_t number =
+        index >= 0 ? (uint64_t)index + 1
+                   : WORKER_MAX + 1 +
+                         atomic_fetch_add_explicit(&guests, 1, memory_order_relaxed);
 
     worker->index = index;
     worker->bias = index >= 0 && barrier_asymmetric && !SANITIZE_THREAD
@@ -128,8 +157,7 @@ static struct worker *slot(int index)
 
     if (worker) {
         struct hub *hub = worker->hub;
-        memset(worker, 0,
-            index >= 0 ? sizeof *worker : offsetof(struct worker, inbox));
+        memset(worker, 0, index >= 0 ? sizeof *worker : offsetof(struct worker, inbox));
         worker->hub = index >= 0 ? NULL : hub;
         return worker;
     }
@@ -164,8 +192,7 @@ struct worker *worker_new(int index)
         snprintf(name, sizeof name, index > 0 ? "worker-%d" : "thread", index);
     if (deque_init(&worker->deque, DEQUE_FIRST_CAPACITY) < 0)
         goto free_worker;
-    if (!worker->hub &&
-        !(worker->hub = hub_new(backend_names[runtime_config.backend])))
+    if (!worker->hub && !(worker->hub = hub_new(backend_names[runtime_config.backend])))
         goto free_deque;
     if (make_main(worker, name) < 0)
         goto free_hub;
@@ -216,6 +243,7 @@ void worker_free(struct worker *worker)
     deque_free(&worker->deque);
     greenlet_release(worker->main);
     record_drain(worker);
+    forget_stack(worker);
     if (worker_self == worker)
         worker_self = NULL;
     if (worker->index < 0)
@@ -237,8 +265,14 @@ void worker_send(struct worker *worker, struct message *message)
 
 void worker_forget(void)
 {
+#if SANITIZE_SWITCHES
+    if (worker_self && worker_self->current)
+        forked = worker_self->current->activation->sanitize;
+#endif
     memset(slots, 0, sizeof slots);
     pthread_mutex_init(&retired_lock, NULL);
+    SANITIZE_FORGET(workers);
+    SANITIZE_FORGET(retired);
     retired = NULL;
     worker_self = NULL;
     workers = NULL;
