@@ -11,10 +11,10 @@
  * LSan: looks for pointers where it is told, in its own threads' stacks and in the
  * heap. Stacks are mappings, and those of threads are not found while a greenlet runs
  * there, so all are roots; what the child of a fork forgets is ignored. Fake stacks of
- * parked greenlets (detect_stack_use_after_return=1) it cannot be told about. TSan: one
- * fiber per activation, made at its start and destroyed from the other side after its
- * end; never reused, as its shadow call stack would grow at every reuse. The flag 0
- * orders the switch like a hand-over, which it is: one thread.
+ * parked greenlets (detect_stack_use_after_return=1) it cannot be told about.
+ * TSan: one fiber per activation, made at its start and destroyed from the other side
+ * after its end; never reused, as its shadow call stack would grow at every reuse.
+ * The flag 0 orders the switch like a hand-over, which it is: one thread.
  */
 
 #include <stddef.h>
