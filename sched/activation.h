@@ -4,8 +4,8 @@
 
 /*
  * What a greenlet has besides its record while it has a stack. Lies at the top of that
- * stack (of a main greenlet: in its worker), so that a sleeping greenlet costs one page.
- * Touched by the greenlet's own worker alone.
+ * stack (of a main greenlet: in its worker), so that a sleeping greenlet costs one
+ * page. Touched by the greenlet's own worker alone.
  */
 
 #include "sched/sanitize.h"

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-/* What a public function returns for an error number: 0 for none, else -1 with errno. */
+/* What a public function returns for an error number: 0 for 0, else -1 with errno. */
 static inline int answer(int error)
 {
     if (__builtin_expect(error == 0, 1))

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* The struct of which a pointer to a member is at hand. */
-#define CONTAINER(pointer, type, member)                                                 \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define CONTAINER(pointer, type, member) \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #endif

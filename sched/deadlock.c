@@ -14,13 +14,13 @@
 
 /*
  * Each worker says for itself that it can't wake on its own, by making its counter odd;
- * awake again, it makes it even. If all counters were odd, and the same at a second look,
- * then there was a moment at which all slept; what was found empty between the two looks
- * was empty at that moment, and nobody was there to change it. seq_cst throughout, so
- * that the last to fall asleep sees all others.
+ * awake again, it makes it even. If all counters were odd, and the same at a second
+ * look, then there was a moment at which all slept; what was found empty between the
+ * two looks was empty at that moment, and nobody was there to change it. seq_cst
+ * throughout, so that the last to fall asleep sees all others.
  *
- * Who finds that doesn't decide, though: worker 0 has to look again, awake, as only there
- * the main greenlet can be cancelled.
+ * Who finds that doesn't decide, though: worker 0 has to look again, awake, as only
+ * there the main greenlet can be cancelled.
  */
 
 /* Adds up the counters of all but [self]; 0 if one is awake or has a message. */

@@ -12,8 +12,8 @@ struct extra {
     size_t stack_size; /* 0: the default */
     char *error_text;  /* NULL: none */
     struct grove *greenlet;
-    struct worker *home;       /* where a deferred or delayed one becomes ready */
-    _Atomic(bool) held;        /* deferred and not started yet */
+    struct worker *home; /* where a deferred or delayed one becomes ready */
+    _Atomic(bool) held;  /* deferred and not started yet */
     grove_affinity_t affinity;
     double seconds; /* from the start until it becomes ready */
     struct timer delay;

@@ -2,7 +2,7 @@
 #ifndef SCHED_FINISH_H
 #define SCHED_FINISH_H
 
-/* How greenlets end: the parts that greenlet.c and its neighbours need of each other. */
+/* How greenlets end: what greenlet.c and its neighbours need of each other. */
 
 #include <stdbool.h>
 

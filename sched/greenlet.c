@@ -95,8 +95,8 @@ static inline __attribute__((always_inline)) struct grove *end(
      * of a greenlet parked on this very thread, nobody else may know of this one. */
     if (joiner && atomic_load_explicit(&greenlet->state, memory_order_relaxed) ==
                       2 * GREENLET_REFERENCE) {
-        atomic_store_explicit(&greenlet->state, GREENLET_DONE | GREENLET_REFERENCE,
-            memory_order_relaxed);
+        atomic_store_explicit(
+            &greenlet->state, GREENLET_DONE | GREENLET_REFERENCE, memory_order_relaxed);
     } else {
         greenlet_publish_end(greenlet);
         greenlet_release(greenlet);
@@ -266,13 +266,11 @@ bool greenlet_activate(struct worker *worker, struct grove *greenlet)
     activation->defers = NULL;
     activation->locals = NULL;
 #if SANITIZE_SWITCHES
-    activation->sanitize = (struct sanitize_stack){
-        .bottom = stack->limit,
-        .size = stack_usable(stack),
-#if SANITIZE_THREAD
-        .fiber = __tsan_create_fiber(0),
+    activation->sanitize =
+        (struct sanitize_stack){.bottom = stack->limit, .size = stack_usable(stack)};
 #endif
-    };
+#if SANITIZE_THREAD
+    activation->sanitize.fiber = __tsan_create_fiber(0);
 #endif
     stack->owner = greenlet;
     greenlet->activation = activation;

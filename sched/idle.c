@@ -107,8 +107,7 @@ bool idle_park(struct worker *worker, bool searching, nanoseconds deadline)
             searching = true;
         else {
             searching = true;
-            atomic_fetch_add_explicit(
-                &idle_word, IDLE_SEARCHING, memory_order_seq_cst);
+            atomic_fetch_add_explicit(&idle_word, IDLE_SEARCHING, memory_order_seq_cst);
         }
     } else {
         hub_wait(worker->hub, deadline);

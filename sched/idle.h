@@ -39,8 +39,8 @@ void idle_wake_one(struct worker *worker);
 static inline void idle_submitted(struct worker *worker)
 {
     barrier_light(); /* pairs with barrier_heavy in idle_park and idle_stop_search */
-    if (__builtin_expect(idle_calls_for_wake(atomic_load_explicit(
-                             &idle_word, memory_order_relaxed)),
+    if (__builtin_expect(
+            idle_calls_for_wake(atomic_load_explicit(&idle_word, memory_order_relaxed)),
             0))
         idle_wake_one(worker);
 }

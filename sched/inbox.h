@@ -5,8 +5,8 @@
 /*
  * What other threads send to a worker: an intrusive stack that any thread pushes to and
  * of which the worker takes all at once, so that no element is ever popped singly and
- * ABA can't arise. The worker reverses what it took: delivery is first come first served
- * for each sender.
+ * ABA can't arise. The worker reverses what it took: delivery is first come first
+ * served for each sender.
  *
  *   top     pushed to by compare-and-swap from any thread; taken by exchange by the
  *           worker. seq_cst, as the sender then looks whether the worker sleeps

@@ -15,7 +15,7 @@ static bool detach_await(struct waiter *waiter)
     struct grove *awaited = waiter->item;
 
     /* Same worker: it hasn't ended, or the waiter would not be parked any more. It may
-     * have ended and made the waiter ready, though: then joiner is another's or NULL. */
+     * have ended and made the waiter ready, though: joiner is another's or NULL. */
     if (awaited->joiner != waiter->greenlet || greenlet_done(awaited))
         return false;
     awaited->joiner = NULL;
@@ -28,8 +28,8 @@ static inline bool interrupted(struct grove *me)
            me->timeouts_pending != 0;
 }
 
-/* Parks [me] as the joiner of [g], and runs [next] (NULL: whatever is next). Returns 0 or
- * the error that cut the wait short. A function of its own, as around a switch the
+/* Parks [me] as the joiner of [g], and runs [next] (NULL: whatever is next). Returns 0
+ * or the error that cut the wait short. A function of its own, as around a switch the
  * compiler keeps nothing in registers. */
 static __attribute__((noinline)) int park_as_joiner(
     struct worker *worker, struct grove *g, struct grove *next)
@@ -99,7 +99,8 @@ static void *take_value(struct worker *worker, struct grove *g)
     return error ? NULL : value;
 }
 
-static __attribute__((noinline)) void *await_anywhere(struct worker *worker, struct grove *g)
+static __attribute__((noinline)) void *await_anywhere(
+    struct worker *worker, struct grove *g)
 {
     if (grove_join(g, GROVE_FOREVER) == 0)
         return take_value(worker, g);

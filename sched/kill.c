@@ -89,7 +89,8 @@ static void carry_out(struct grove *greenlet, int error)
             &greenlet->state, GREENLET_KILL_SENT, memory_order_seq_cst) &
         GREENLET_KILL_SENT)
         return; /* on its way, and will find this request */
-    greenlet_retain(greenlet); /* the message's */
+    /* The message's. */
+    greenlet_retain(greenlet);
     greenlet->kill_message.deliver = deliver_kill;
     worker_send(owner, &greenlet->kill_message);
 }
@@ -112,8 +113,7 @@ int grove_kill_with(grove_t *g, int error, double timeout)
         return answer(EINVAL);
     if (request(g, error)) {
         /* On its own thread the starter can't be racing. */
-        if (!worker ||
-            atomic_load_explicit(&g->owner, memory_order_relaxed) != worker)
+        if (!worker || atomic_load_explicit(&g->owner, memory_order_relaxed) != worker)
             barrier_heavy(); /* pairs with barrier_light in greenlet_activate */
         carry_out(g, error);
     }

@@ -7,8 +7,8 @@
 
 #include "sched/greenlet.h"
 
-/* "greenlet NAME failed with ERROR: TEXT" and the backtrace of the caller. NULL greenlet:
- * a plain thread or a main greenlet. */
+/* "greenlet NAME failed with ERROR: TEXT" and the backtrace of the caller. NULL
+ * greenlet: a plain thread or a main greenlet. */
 void report_failure(struct grove *greenlet, int error, const char *text);
 
 /* "grove: CALL: WHAT". Not silenced: the process ends of it. */

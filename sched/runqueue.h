@@ -31,7 +31,8 @@ static inline void runqueue_push(struct runqueue *queue, struct grove *greenlet)
  * resumed, and before that for the record that tells where it is. So both are fetched
  * some switches ahead: 10,000 take turns in 21 ns each instead of 35. Always inline, as
  * to gcc a function that does nothing else has no effect, and its calls are dropped. */
-static inline __attribute__((always_inline)) void runqueue_prefetch(struct grove *greenlet)
+static inline __attribute__((always_inline)) void runqueue_prefetch(
+    struct grove *greenlet)
 {
     enum { AHEAD = 3 };
 

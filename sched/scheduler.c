@@ -176,8 +176,8 @@ static bool something_came(struct worker *worker, bool searching)
            (searching && idle_work_exists());
 }
 
-/* A hundred looks at the inbox, before anything that costs a clock read: the answer of a
- * greenlet on another core takes some hundred nanoseconds. */
+/* A hundred looks at the inbox, before anything that costs a clock read: the answer of
+ * a greenlet on another core takes some hundred nanoseconds. */
 static bool glance(struct worker *worker)
 {
     if (worker->spin_limit == 0)
@@ -272,8 +272,7 @@ static bool sleep_in_hub(struct worker *worker, bool searching)
     stats_unpark(worker->stats, (uint64_t)after);
     worker->last_tick = worker->last_poll = after;
     if (worker_count > 1)
-        adapt_spin(
-            worker, after - before, searching || !inbox_empty(&worker->inbox));
+        adapt_spin(worker, after - before, searching || !inbox_empty(&worker->inbox));
     return searching;
 }
 

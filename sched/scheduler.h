@@ -25,7 +25,7 @@ void scheduler_tick(struct worker *worker);
 bool greenlet_activate(struct worker *worker, struct grove *greenlet);
 
 #if SANITIZE_SWITCHES
-/* First thing on the other side of a switch; [me] is NULL at the start of a greenlet. */
+/* First thing on the other side of a switch; [me] is NULL where a greenlet starts. */
 void scheduler_arrived(struct worker *worker, struct grove *me);
 #endif
 
@@ -46,8 +46,8 @@ static inline struct grove *scheduler_next(struct worker *worker)
     }
 }
 
-/* Leaves [me], the running greenlet, for [next]; returns when [me] runs again. The caller
- * keeps errno, from before it searched for [next]: hub callbacks may have set it. */
+/* Leaves [me], the running greenlet, for [next]; returns when [me] runs again. The
+ * caller keeps errno, from before it searched for [next]: hub callbacks may set it. */
 static inline void scheduler_switch(
     struct worker *worker, struct grove *me, struct grove *next)
 {

@@ -81,12 +81,14 @@ uint64_t stats_now(void);
 #define stats_add(worker, field, n) stats_word_add(&(worker)->field, (n))
 #define stats_set(worker, field, n) stats_word_set(&(worker)->field, (n))
 
-static inline __attribute__((always_inline)) void stats_word_set(uint64_t *word, uint64_t value)
+static inline __attribute__((always_inline)) void stats_word_set(
+    uint64_t *word, uint64_t value)
 {
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
-static inline __attribute__((always_inline)) void stats_word_add(uint64_t *word, uint64_t n)
+static inline __attribute__((always_inline)) void stats_word_add(
+    uint64_t *word, uint64_t n)
 {
     stats_word_set(word, __atomic_load_n(word, __ATOMIC_RELAXED) + n);
 }

@@ -6,7 +6,7 @@
 #include "sched/timeouts.h"
 #include "sched/waiter.h"
 
-/* The public struct begins with a timer under other names, to keep the header private. */
+/* The public struct begins with a timer under other names, as its header is private. */
 _Static_assert(
     sizeof(((grove_timeout_t *)0)->timer_) == sizeof(struct timer), "same layout");
 

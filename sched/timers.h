@@ -33,7 +33,7 @@ struct timers {
         uint32_t order; /* breaks ties; wraps after 4 billion adds, which can at worst
                            swap two timers of the same nanosecond */
         uint32_t id;
-    } *heap;
+    } * heap;
     uint32_t *place;        /* of a running id: its index in heap; of a free one: the
                                next free id */
     struct timer **address; /* by id */
@@ -59,8 +59,8 @@ static inline nanoseconds timers_next(const struct timers *timers)
     return timers->count ? timers->heap[0].deadline : TIMERS_NEVER;
 }
 
-/* Fires what is due at [now], at most as many as run when it is called. Returns how many
- * fired. */
+/* Fires what is due at [now], at most as many as run when it is called. Returns how
+ * many fired. */
 uint32_t timers_expire(struct timers *timers, nanoseconds now);
 
 void timers_free(struct timers *timers);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for the first of many greenlets: a link on each, which put the ended ones into
- * a list and wake the one waiter when there are enough.
+ * Waiting for the first of many greenlets: a link on each, which put the ended ones
+ * into a list and wake the one waiter when there are enough.
  *
- * Two lists with locks of their own take part, a greenlet's watchers and ours; no lock is
- * taken under another, as links are called when the greenlet's list is closed already.
- * The links are ours until each was either called or taken out.
+ * Two lists with locks of their own take part, a greenlet's watchers and ours; no lock
+ * is taken under another, as links are called when the greenlet's list is closed
+ * already. The links are ours until each was either called or taken out.
  */
 #include <errno.h>
 #include <stdlib.h>

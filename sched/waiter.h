@@ -137,8 +137,9 @@ static inline struct waiter *waiter_pop(struct wait_list *list)
 
 /*
  * Waits: called with the waiter published and no section held. Returns 0 when woken, or
- * the result given to waiter_wake, or ETIMEDOUT, or the error of a kill, EDEADLK, ENOMEM.
- * In each case the waiter is in no list any more. Switches; a plain thread sleeps.
+ * the result given to waiter_wake, or ETIMEDOUT, or the error of a kill, EDEADLK,
+ * ENOMEM. In each case the waiter is in no list any more. Switches; a plain thread
+ * sleeps.
  */
 int waiter_park(struct waiter *waiter, double timeout);
 
@@ -151,7 +152,7 @@ int waiter_block(struct wait_list *list, struct waiter *waiter, double timeout);
 void waiter_wake_elsewhere(struct waiter *waiter);
 
 /* Makes the waiter's greenlet ready (or wakes its thread) with that result. The caller
- * has taken it out; outside any section. Any thread. The waiter may be gone on return. */
+ * has taken it out; outside any section. Any thread. On return it may be gone. */
 static inline void waiter_wake(struct waiter *waiter, int result)
 {
     struct worker *worker = worker_self;

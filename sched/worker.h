@@ -7,11 +7,11 @@
  * guest, which is any other thread of the process that spawned greenlets: the same
  * struct, but no deque of its own, and it neither steals nor is stolen from.
  *
- * A thread with a worker always runs one of that worker's greenlets. The one it was born
- * with is the main greenlet, on the thread's own stack. There is no scheduler loop on a
- * stack of its own: a greenlet that blocks picks the next one and switches straight to
- * it, and when there is none it is itself that drives the hub until there is one
- * (scheduler.c). So a lone greenlet that waits for I/O never switches at all.
+ * A thread with a worker always runs one of that worker's greenlets. The one it was
+ * born with is the main greenlet, on the thread's own stack. There is no scheduler loop
+ * on a stack of its own: a greenlet that blocks picks the next one and switches
+ * straight to it, and when there is none it is itself that drives the hub until there
+ * is one (scheduler.c). So a lone greenlet that waits for I/O never switches at all.
  *
  * Who may touch what:
  *   inbox, sleeping       any thread (see inbox.h, idle.h)
@@ -65,7 +65,7 @@ struct worker {
     uint32_t ticks;
     struct timers timers;
     struct hub *hub;
-    struct fd_table *fds; /* io/'s, NULL until the first wait on this worker */
+    struct fd_table *fds;   /* io/'s, NULL until the first wait on this worker */
     struct runqueue idlers; /* parked in grove_idle */
 
     /* The greenlet of the thread's own stack. */
@@ -80,7 +80,7 @@ struct worker {
     uint32_t spin_limit; /* how long a search may last, adapted (idle.c) */
     void *thread;        /* pthread_t of a thread that the library made */
     struct worker *next_guest;
-    uint32_t active; /* started greenlets that have not ended */
+    uint32_t active;    /* started greenlets that have not ended */
     struct extra *held; /* of those deferred or delayed here; by next_held */
 
     /* Under idle.c's lock. */
@@ -96,7 +96,7 @@ struct worker {
     _Atomic(uint32_t) quiet; /* odd: asleep, and nothing of its own will wake it */
 };
 
-/* The calling thread's worker, NULL on a plain thread. Initial-exec: one instruction. */
+/* The calling thread's worker; NULL on a plain thread. Initial-exec: one load. */
 extern __thread struct worker *worker_self
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The example of the README: work on every core, and a greenlet that ticks beside it. */
+/* The example of the README: work on every core, a greenlet that ticks beside it. */
 #include <stdio.h>
 
 #include <grove.h>

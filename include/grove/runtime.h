@@ -28,8 +28,8 @@ GROVE_API int grove_init(const grove_config_t *config);
  *
  * Errors: ETIMEDOUT greenlets still ran when the time was over: the runtime goes
  * on, and the call may be made again; EPERM not called by the main greenlet of worker
- * 0 (if that is a thread of the library: by a plain thread), or another thread still has
- * a hub of its own. May switch.
+ * 0 (if that is a thread of the library: by a plain thread), or another thread still
+ * has a hub of its own. May switch.
  */
 GROVE_API int grove_shutdown(double timeout);
 

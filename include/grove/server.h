@@ -19,8 +19,8 @@
  * was a plain thread), and gives each connection to the worker that has the fewest.
  *
  * The main thread is one of the workers: its connections are served while main is in a
- * blocking call of the library (grove_server_serve_forever, grove_join, a grove_read of a
- * signalfd), not while it computes or blocks in a call of the system.
+ * blocking call of the library (grove_server_serve_forever, grove_join, a grove_read of
+ * a signalfd), not while it computes or blocks in a call of the system.
  *
  * When accepting fails for lack of descriptors or memory, that is reported once, and
  * the server pauses: 0.01 s, doubled up to 1 s until it succeeds again. Connections
@@ -69,10 +69,11 @@ GROVE_API int grove_server_set(
 GROVE_API int grove_server_start(grove_server_t *server);
 
 /*
- * Takes the connections that wait already (unless [timeout] is 0), stops listening, waits up to [timeout] for the handlers to end; those that still
- * run then are killed (their blocking calls fail with ECANCELED) and given another
- * second. A handler that stops its own server isn't waited for, nor killed. 0 if the
- * server is stopped already.
+ * Takes the connections that wait already (unless [timeout] is 0), stops listening,
+ * waits up to [timeout] for the handlers to end; those that still run then are killed
+ * (their blocking calls fail with ECANCELED) and given another second. A handler that
+ * stops its own server isn't waited for, nor killed. 0 if the server is stopped
+ * already.
  *
  * Errors: ETIMEDOUT handlers had to be killed; ECANCELED, ETIMEDOUT, EDEADLK of the
  * caller's own wait: then they are killed too, and not waited for. May switch.

@@ -30,8 +30,9 @@ static inline double memory_peak(void)
 
     if (!file)
         return 0;
-    while (fgets(line, sizeof line, file) && sscanf(line, "VmHWM: %lf", &kilobytes) != 1)
-        ;
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %lf", &kilobytes) == 1)
+            break;
     fclose(file);
     return kilobytes * 1024;
 }

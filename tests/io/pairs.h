@@ -57,8 +57,8 @@ static inline void *sleep_in_the_hub(void *arg)
 }
 
 /* Returns when the other worker has besides told the kernel what it waits for: with
- * nothing else to do it sleeps a millisecond in its hub, which begins with that. A plain
- * close before that moment is one that libev may abort the process for. */
+ * nothing else to do it sleeps a millisecond in its hub, which begins with that. A
+ * plain close before that moment is one that libev may abort the process for. */
 static inline void let_elsewhere_tell_the_kernel(void)
 {
     grove_await(spawn_elsewhere(sleep_in_the_hub, NULL));
