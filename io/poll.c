@@ -147,8 +147,9 @@ static int poll_in_hub(struct polling *polling, struct fd_link *links,
 static int poll_watched(struct polling *polling)
 {
     struct fd_link links[LINKS_ON_STACK];
-    uint64_t generations[LINKS_ON_STACK];
-    nfds_t places[LINKS_ON_STACK];
+    /* Zero for the analyzer of clang: it thinks that a park may change the count. */
+    uint64_t generations[LINKS_ON_STACK] = {0};
+    nfds_t places[LINKS_ON_STACK] = {0};
 
     if (polling->n <= LINKS_ON_STACK)
         return poll_in_hub(polling, links, generations, places);

@@ -212,7 +212,7 @@ static void load_defaults(struct config *to)
 
 int config_load(struct config *out, const grove_config_t *given)
 {
-    struct config config;
+    struct config config = {0};
     load_defaults(&config);
     for (size_t i = 0; i < config_variable_count; i++) {
         if (load_variable(&config_variables[i], &config) != 0)

@@ -110,7 +110,7 @@ bool config_value_read(
 bool config_value_in_range(
     const struct config_variable *v, const struct config_value *value)
 {
-    struct config_value least, most;
+    struct config_value least = {0}, most = {0};
     if (v->kind == WORD) {
         const char *words = v->least;
         uint64_t count = 1;

@@ -75,7 +75,9 @@ static void *allocate(void *old, long size)
     if (old && malloc_usable_size(old) >= (size_t)size)
         return old;
     void *block = realloc(old, (size_t)size);
-    return block ? block : take_block(old, (size_t)size);
+    if (!block)
+        block = take_block(old, (size_t)size);
+    return block;
 }
 
 /* libev has one allocator for the whole process. A program that uses libev too gets

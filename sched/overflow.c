@@ -36,9 +36,8 @@
 
 #define FRAMES_COLLECTED 128
 #define LINES_PRINTED 32
-#define CYCLE_MAX \
-    4 /* functions that call each other in a ring, folded when repeated \
-       */
+/* Functions that call each other in a ring, folded when repeated. */
+#define CYCLE_MAX 4
 #define NAME_MAX_PRINTED 128
 
 static struct overflow_hooks hooks;
@@ -62,10 +61,14 @@ struct line {
 
 static void add_text(struct line *line, const char *text)
 {
-    for (size_t i = 0;
-         i < NAME_MAX_PRINTED && text[i] != '\0' && line->length < sizeof line->text;
-         i++)
-        line->text[line->length++] = text[i];
+    size_t room = sizeof line->text - line->length;
+    size_t most = room < NAME_MAX_PRINTED ? room : NAME_MAX_PRINTED;
+    size_t length = strlen(text);
+
+    if (length > most)
+        length = most;
+    memcpy(line->text + line->length, text, length);
+    line->length += length;
 }
 
 static void add_number(struct line *line, uint64_t number)

@@ -38,9 +38,11 @@ static void take_pending(grove_timeout_t *t)
 
 void timeouts_take_pending(struct grove *greenlet)
 {
-    grove_timeout_t *oldest = NULL;
+    /* There is one. */
+    grove_timeout_t *t = greenlet->activation->timeouts;
+    grove_timeout_t *oldest = t;
 
-    for (grove_timeout_t *t = greenlet->activation->timeouts; t; t = t->next_)
+    while ((t = t->next_))
         if (t->pending_)
             oldest = t;
     take_pending(oldest);

@@ -89,7 +89,8 @@ static struct text number(double value)
     struct text text;
 
     if (value >= 99999.5) {
-        for (unit = "kMGTPE", value /= 1000; value >= 999.5; value /= 1000)
+        unit = "kMGTPE";
+        while ((value /= 1000) >= 999.5)
             unit++;
     }
     snprintf(text.bytes, sizeof(text.bytes), "%.*f%.1s", decimals(value), value, unit);

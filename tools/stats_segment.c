@@ -270,7 +270,7 @@ static enum found blocks_read(const struct source *source, struct snapshot *snap
 int snapshot_take(struct snapshot *snapshot, pid_t pid, struct snapshot_error *error)
 {
     struct snapshot new = {.pid = pid};
-    struct source source;
+    struct source source = {.descriptor = -1};
     enum found found;
 
     command_read(&new);
