@@ -27,6 +27,15 @@ static inline void runqueue_push(struct runqueue *queue, struct grove *greenlet)
     queue->last = greenlet;
 }
 
+static inline void runqueue_push_first(struct runqueue *queue, struct grove *greenlet)
+{
+    greenlet->next = queue->first;
+    queue->length++;
+    if (!queue->first)
+        queue->last = greenlet;
+    queue->first = greenlet;
+}
+
 /* With thousands ready each switch would wait for memory twice: for the stack that is
  * resumed, and before that for the record that tells where it is. So both are fetched
  * some switches ahead: 10,000 take turns in 21 ns each instead of 35. Always inline, as

@@ -18,8 +18,8 @@
  * switches on; from then on the budget follows.
  */
 #define BUDGET_MAX 128
-/* Every so many ticks the oldest of the own deque goes to the run queue, so that a
- * flood of new tasks, taken newest first, starves no old one. */
+/* Every so many ticks the oldest of the own deque is run next, so that a flood of new
+ * tasks, taken newest first, starves no old one. */
 #define TICKS_TO_OLDEST 4
 #define TRIM_INTERVAL ((nanoseconds)1000000000)
 #define SPIN_MAX 50000 /* ns a search may go on before the worker sleeps */
@@ -100,8 +100,10 @@ void scheduler_tick(struct worker *worker)
         struct grove *oldest = deque_take_oldest(&worker->deque);
         if (!oldest && worker->index >= 0)
             oldest = inject_pop();
+        /* Next, not last: in a run queue nobody can steal it, and who runs before it
+         * may compute, or keep the thread in a call of the system, for ever. */
         if (oldest)
-            scheduler_ready(worker, oldest);
+            runqueue_push_first(&worker->ready, oldest);
         publish_gauges(worker);
     }
 }
