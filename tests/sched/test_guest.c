@@ -204,27 +204,28 @@ static void plain_threads_go_join_and_await(void)
 EVERYWHERE(plain_threads_go_join_and_await)
 
 /* Both sorts at once, with the workers. */
-static void *thread_of_crowd(void *arg)
+static void thread_of_crowd(void *arg)
 {
     plain_calls(arg);
     if (arg)
         many_calls(NULL);
     for (size_t i = harness_rounds(300); i > 0; i--)
         CHECK(grove_await(must(grove_go(yield_and_return, arg))) == arg);
-    return NULL;
 }
 
 static void a_crowd_of_threads(void)
 {
+    struct foreign_call call[8];
     pthread_t thread[8];
 
-    for (int i = 0; i < 8; i++)
-        CHECK_EQUAL(
-            pthread_create(&thread[i], NULL, thread_of_crowd, i % 2 ? &ended : NULL),
-            0);
-    grove_sleep(0.001);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
+        call[i] = (struct foreign_call){thread_of_crowd, i % 2 ? &ended : NULL, 0};
+        CHECK_EQUAL(pthread_create(&thread[i], NULL, foreign_call_run, &call[i]), 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        until(&call[i].over); /* their greenlets may have started on this thread */
         pthread_join(thread[i], NULL);
+    }
 }
 PAIR(a_crowd_of_threads)
 
