@@ -44,8 +44,8 @@
         "The longest time a worker goes on switching between ready greenlets before " \
         "it looks for I/O and timers.") \
     X(SECONDS, max_blocking_time, MAX_BLOCKING_TIME, "0", "0", "86400", \
-        "Report a greenlet that has kept its worker for so long without a switch; " \
-        "0 reports nothing.") \
+        "Report a greenlet that has kept its worker for so long without a switch, " \
+        "with a backtrace taken by signal SIGRTMAX-2; 0 reports nothing.") \
     X(WORD, report, REPORT, "on", "on|off", "", \
         "Whether failed greenlets, deadlocks and blocked workers are reported on " \
         "standard error. What calls return is the same either way.")

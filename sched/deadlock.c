@@ -8,6 +8,7 @@
 #include "sched/guest.h"
 #include "sched/hub.h"
 #include "sched/idle.h"
+#include "sched/monitor.h"
 #include "sched/report.h"
 #include "sched/runtime.h"
 #include "sched/waiter.h"
@@ -60,7 +61,7 @@ static bool other_threads_exist(void)
     while ((entry = readdir(tasks)))
         threads += entry->d_name[0] != '.';
     closedir(tasks);
-    return threads != worker_count;
+    return threads != worker_count + monitor_threads();
 }
 
 /* On worker 0, awake, with nothing ready there. */

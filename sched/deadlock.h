@@ -5,7 +5,7 @@
 /*
  * Finding out that nothing can ever wake anybody: all workers sleep without a deadline,
  * no hub watches anything, no message is under way, and the process has no thread that
- * isn't a worker. Then the main greenlet's blocking call fails with EDEADLK, and a
+ * isn't the library's. Then the main greenlet's blocking call fails with EDEADLK, and a
  * report lists who waits (gevent's LoopExit). Costs a worker one store when it falls
  * asleep; the rest happens only when all of them do.
  */

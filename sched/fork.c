@@ -12,6 +12,7 @@ static void forget(void)
     idle_forget();
     inject_forget();
     deadlock_forget();
+    monitor_forget();
     record_forget();
     stack_forget();
 }

@@ -25,5 +25,6 @@ void guest_forget(void);
 void worker_forget(void);
 void runtime_forget(void);
 void deadlock_forget(void);
+void monitor_forget(void);
 
 #endif

@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #include "sched/overflow.h"
 
+#include "sched/program_counter.h"
 #include "sched/stack.h"
 
 #include <errno.h>
@@ -101,15 +102,6 @@ static uintptr_t stack_pointer(const ucontext_t *context)
     return (uintptr_t)context->uc_mcontext.sp;
 #else
 #error "where does the signal context of this machine keep the stack pointer?"
-#endif
-}
-
-static uintptr_t program_counter(const ucontext_t *context)
-{
-#if defined(__x86_64__)
-    return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
-#else
-    return (uintptr_t)context->uc_mcontext.pc;
 #endif
 }
 
@@ -204,12 +196,8 @@ static void print_frames(void *const *frame, int count, bool cut)
 static void print_backtrace(const ucontext_t *context)
 {
     int count = backtrace(frames, FRAMES_COLLECTED);
-    int first = 0;
+    int first = program_counter_frame(context, frames, count);
 
-    while (first < count && (uintptr_t)frames[first] != program_counter(context))
-        first++;
-    if (first == count)
-        first = 0;
     print_frames(frames + first, count - first, count == FRAMES_COLLECTED);
 }
 

@@ -13,21 +13,16 @@
 #include "sched/record.h"
 #include "sched/runtime.h"
 
-#define FRAMES 32
-
 static bool silent(void)
 {
     return runtime_config.report == GROVE_REPORT_OFF;
 }
 
-static void print_frames(FILE *out)
+static void print_frames(FILE *out, void *const *frames, int count)
 {
-    void *frames[FRAMES];
-    int count = backtrace(frames, FRAMES);
     char **symbols = backtrace_symbols(frames, count);
 
-    /* The first two are this function and its caller. */
-    for (int i = 2; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         if (symbols)
             fprintf(out, "  %s\n", symbols[i]);
         else
@@ -100,10 +95,35 @@ void report_failure(struct grove *greenlet, int error, const char *text)
     FILE *out = open_memstream(&report, &length);
     if (!out)
         return;
+    void *frames[REPORT_FRAMES];
+    int count = backtrace(frames, REPORT_FRAMES);
     const char *name = strerrorname_np(error);
     fprintf(out, "greenlet %s failed with %s: %s\n",
         greenlet ? grove_name(greenlet) : "main", name ? name : strerror(error), text);
-    print_frames(out);
+    if (count > 0)
+        print_frames(out, frames + 1, count - 1); /* the first is this function */
+    if (fclose(out) == 0)
+        write_all(report, length);
+    free(report);
+}
+
+void report_blocking(const char *who, int worker, double seconds, void *const *frames,
+    int count, const char *remark)
+{
+    char *report = NULL;
+    size_t length = 0;
+
+    if (silent())
+        return;
+    FILE *out = open_memstream(&report, &length);
+    if (!out)
+        return;
+    fprintf(out, "grove: %s has kept worker %d for %.2f s without a switch\n", who,
+        worker, seconds);
+    if (remark)
+        fprintf(out, "  %s\n", remark);
+    else
+        print_frames(out, frames, count);
     if (fclose(out) == 0)
         write_all(report, length);
     free(report);

@@ -14,6 +14,14 @@ void report_failure(struct grove *greenlet, int error, const char *text);
 /* "grove: CALL: WHAT". Not silenced: the process ends of it. */
 void report_misuse(const char *call, const char *what);
 
+/* How much of a backtrace is reported. */
+#define REPORT_FRAMES 32
+
+/* "grove: WHO has kept worker N for S s without a switch", and the backtrace of its
+ * thread, or [remark] in its place. */
+void report_blocking(const char *who, int worker, double seconds, void *const *frames,
+    int count, const char *remark);
+
 /* Lists all greenlets that wait. While every worker sleeps. */
 void report_deadlock(void);
 

@@ -17,6 +17,7 @@
 #include "sched/idle.h"
 #include "sched/inject.h"
 #include "sched/kill_all.h"
+#include "sched/monitor.h"
 #include "sched/overflow.h"
 #include "sched/reference.h"
 #include "sched/sanitize.h"
@@ -99,6 +100,16 @@ static int start_threads(bool main_is_worker)
     return 0;
 }
 
+static int start_monitor(void)
+{
+    if (monitor_start() == 0)
+        return 0;
+    int error = errno;
+    join_threads(worker_count);
+    errno = error;
+    return -1;
+}
+
 static int make_workers(void)
 {
     workers = calloc((size_t)runtime_topology.workers, sizeof *workers);
@@ -175,7 +186,7 @@ static int start(void)
         stats_worker_start(workers[0]->stats, runtime_topology.worker[0].pu);
         worker_adopt_thread(workers[0]);
     }
-    if (start_threads(is_main) == 0) {
+    if (start_threads(is_main) == 0 && start_monitor() == 0) {
         /* Last: threads inherit the binding of who makes them, and would begin by
          * competing for this core. */
         if (is_main)
@@ -219,6 +230,7 @@ int grove_init(const grove_config_t *config)
 
 static void stop(void)
 {
+    monitor_stop();
     join_threads(worker_count);
     if (worker_self) {
         stats_worker_stop(worker_self->stats);
