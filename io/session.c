@@ -57,23 +57,18 @@ static struct worker *least_loaded(struct grove_server *server)
     return workers[best];
 }
 
-/* Counts it; false if the server stops. */
-static bool admit(struct session *session)
+/* Counts it, whatever the state: the first ones may come before the start is over, and
+ * those of the backlog when a stop has begun, which then waits for all counted. */
+static void admit(struct session *session)
 {
     struct grove_server *server = session->server;
 
     section_enter(&server->section);
-    bool admitted =
-        atomic_load_explicit(&server->state, memory_order_relaxed) == SERVER_RUNNING;
-    if (admitted)
-        server->active++;
+    server->active++;
     section_leave(&server->section);
-    if (!admitted)
-        return false;
     atomic_fetch_add_explicit(&server->references, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(
         &server->load[session->worker->index], 1, memory_order_relaxed);
-    return true;
 }
 
 /* The session is over. */
@@ -143,11 +138,7 @@ int session_start(struct grove_server *server, int fd)
     session->fd = fd;
     session->generation = fd_life_generation(fd_life_find(fd));
     session->worker = least_loaded(server);
-    if (!admit(session)) {
-        free(session);
-        errno = ECANCELED;
-        return -1;
-    }
+    admit(session);
     struct grove *greenlet = greenlet_spawn_on(session->worker, run, session);
     if (!greenlet) {
         dismiss(session);
