@@ -3,6 +3,9 @@
 #include "io/address.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -33,6 +36,18 @@ bool address_is_any(const char *host)
     return !host || !*host || strcmp(host, "*") == 0;
 }
 
+/* A name of a service, or a number that fits: getaddrinfo takes the lower 16 bits of any
+ * number, and the empty name for 0. */
+static bool port_valid(const char *port)
+{
+    char *end;
+
+    if (!port || *port == '\0')
+        return false;
+    unsigned long number = strtoul(port, &end, 10);
+    return *end != '\0' || number <= UINT16_MAX;
+}
+
 struct addrinfo *address_resolve(
     const char *host, const char *port, int family, int type, int flags)
 {
@@ -40,7 +55,7 @@ struct addrinfo *address_resolve(
         .ai_family = family, .ai_socktype = type, .ai_flags = flags};
     struct addrinfo *found;
 
-    if (!port) {
+    if (!port_valid(port)) {
         errno = EINVAL;
         return NULL;
     }

@@ -81,7 +81,8 @@ static void unlink_all(struct fd_wait *wait)
     for (size_t i = 0; i < wait->count; i++)
         unlink_one(&wait->links[i]);
     wait->linked = false;
-    hub_watching(wait->waiter.home->hub, -1);
+    if (wait->count > 0)
+        hub_watching(wait->waiter.home->hub, -1);
 }
 
 int fd_watch_link(struct fd_wait *wait)
@@ -95,7 +96,8 @@ int fd_watch_link(struct fd_wait *wait)
     for (size_t i = 0; i < wait->count; i++)
         link_one(&wait->links[i]);
     wait->linked = true;
-    hub_watching(wait->waiter.home->hub, 1);
+    if (wait->count > 0)
+        hub_watching(wait->waiter.home->hub, 1);
     return 0;
 }
 

@@ -217,8 +217,11 @@ static void accept_backlog(struct grove_server *server)
 
     while ((!server->max || grove_semaphore_acquire(&server->slots, 0) == 0) &&
            (fd = grove_accept(server->listener, NULL, NULL, 0)) >= 0) {
-        if (session_start(server, fd) < 0)
-            grove_close(fd);
+        if (session_start(server, fd) == 0)
+            continue;
+        grove_close(fd);
+        if (server->max)
+            grove_semaphore_release(&server->slots);
     }
 }
 

@@ -144,7 +144,7 @@ int grove_join(grove_t *g, double timeout)
 {
     struct waiter waiter;
 
-    if (timeout != timeout)
+    if (!g || timeout != timeout)
         return answer(EINVAL);
     if (timeout == 0)
         return greenlet_done(g) ? 0 : answer(ETIMEDOUT);
@@ -180,6 +180,8 @@ int grove_joinall(grove_t **gs, size_t n, double timeout)
 {
     nanoseconds deadline = timeout > 0 ? timers_deadline(timeout) : TIMERS_NEVER;
 
+    if (n && !gs)
+        return answer(EINVAL);
     for (size_t i = 0; i < n; i++) {
         double left = timeout;
         if (timeout > 0) {

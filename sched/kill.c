@@ -109,7 +109,7 @@ int grove_kill_with(grove_t *g, int error, double timeout)
 {
     struct worker *worker = worker_self;
 
-    if (!g || error <= 0)
+    if (!g || error <= 0 || timeout != timeout)
         return answer(EINVAL);
     if (request(g, error)) {
         /* On its own thread the starter can't be racing. */
@@ -132,6 +132,9 @@ int grove_killall(grove_t **gs, size_t n, double timeout)
 {
     if (n && !gs)
         return answer(EINVAL);
+    for (size_t i = 0; i < n; i++)
+        if (!gs[i])
+            return answer(EINVAL);
     barrier_heavy(); /* a fresh look at owner */
     for (int started = 0; started < 2; started++)
         for (size_t i = 0; i < n; i++)

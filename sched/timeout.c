@@ -109,6 +109,10 @@ int grove_with_timeout(double seconds, grove_fn fn, void *arg, void **value)
 {
     grove_timeout_t t;
 
+    if (!fn) {
+        errno = EINVAL;
+        return -1;
+    }
     if (grove_timeout_start(&t, seconds) < 0)
         return -1;
     void *result = fn(arg);

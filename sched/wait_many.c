@@ -81,6 +81,12 @@ ssize_t grove_wait(grove_t **gs, size_t n, size_t count, double timeout, grove_t
         errno = error;
         return -1;
     }
+    for (size_t i = 0; i < n; i++) {
+        if (!gs[i]) {
+            errno = EINVAL;
+            return -1;
+        }
+    }
     if (n == 0)
         return 0;
     struct link *links = calloc(n, sizeof *links);
