@@ -45,7 +45,7 @@
     X(inbox_deliveries, COUNTER, "wakes", "", "greenlets made ready by other threads") \
     X(wakes_sent, COUNTER, "wakes", "WAKE", "sleeping workers woken by this one") \
     X(wakes_received, COUNTER, "wakes", "", "times this worker was woken by another") \
-    X(steals_won, COUNTER, "greenlets", "STOLEN", "steals that brought a greenlet") \
+    X(steals_won, COUNTER, "greenlets", "STOLEN", "greenlets brought by steals") \
     X(steals_tried, COUNTER, "attempts", "TRIED", \
         "attempts to steal from another deque") \
     X(parks, COUNTER, "parks", "PARK", "times this worker slept in the kernel") \

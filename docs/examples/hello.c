@@ -17,7 +17,7 @@ static void *fib(void *arg)
 static void *tick(void *arg)
 {
     for (int i = 1; i <= 3; i++) {
-        grove_sleep(0.01); /* everything else goes on meanwhile */
+        grove_sleep(0.1); /* everything else goes on meanwhile */
         printf("tick %d\n", i);
     }
     return arg;
