@@ -8,6 +8,7 @@
 #include "sched/guest.h"
 #include "sched/hub.h"
 #include "sched/idle.h"
+#include "sched/lane.h"
 #include "sched/monitor.h"
 #include "sched/report.h"
 #include "sched/runtime.h"
@@ -24,20 +25,28 @@
  * there the main greenlet can be cancelled.
  */
 
+/* Adds the worker's counter to [sum]; false if it is awake or has a message. */
+static bool add_quiet(const struct worker *self, struct worker *worker, uint64_t *sum)
+{
+    uint32_t quiet = atomic_load_explicit(&worker->quiet, memory_order_seq_cst);
+
+    if (worker == self)
+        return true;
+    *sum += quiet;
+    return quiet % 2 == 1 && inbox_empty(&worker->inbox);
+}
+
 /* Adds up the counters of all but [self]; 0 if one is awake or has a message. */
 static uint64_t quiet_sum(const struct worker *self)
 {
     uint64_t sum = 1;
 
-    for (int i = 0; i < worker_count; i++) {
-        struct worker *worker = workers[i];
-        if (worker == self)
-            continue;
-        uint32_t quiet = atomic_load_explicit(&worker->quiet, memory_order_seq_cst);
-        if (quiet % 2 == 0 || !inbox_empty(&worker->inbox))
+    for (int i = 0; i < worker_count; i++)
+        if (!add_quiet(self, workers[i], &sum))
             return 0;
-        sum += quiet;
-    }
+    for (int i = 0; i < lane_count(); i++)
+        if (!add_quiet(self, lane_at(i), &sum))
+            return 0;
     return sum;
 }
 
@@ -45,7 +54,7 @@ static bool others_quiet(struct worker *self)
 {
     uint64_t before = quiet_sum(self);
 
-    return before != 0 && !idle_work_exists() && guest_count() == 0 &&
+    return before != 0 && !idle_work_exists() && lane_empty() && guest_count() == 0 &&
            quiet_sum(self) == before && inbox_empty(&self->inbox);
 }
 
@@ -61,7 +70,7 @@ static bool other_threads_exist(void)
     while ((entry = readdir(tasks)))
         threads += entry->d_name[0] != '.';
     closedir(tasks);
-    return threads != worker_count + monitor_threads();
+    return threads != worker_count + lane_count() + monitor_threads();
 }
 
 /* On worker 0, awake, with nothing ready there. */
@@ -97,7 +106,8 @@ static void ask_worker_0(void)
 
 bool deadlock_falling_asleep(struct worker *worker, nanoseconds deadline)
 {
-    if (deadline != TIMERS_NEVER || hub_watches(worker->hub) || worker->index < 0)
+    if (deadline != TIMERS_NEVER || hub_watches(worker->hub) ||
+        (worker->index < 0 && !worker->lane))
         return true;
     atomic_fetch_add_explicit(&worker->quiet, 1, memory_order_seq_cst);
     if (!others_quiet(worker) || other_threads_exist())

@@ -11,6 +11,7 @@ static void forget(void)
     guest_forget();
     idle_forget();
     inject_forget();
+    lane_forget();
     deadlock_forget();
     monitor_forget();
     record_forget();

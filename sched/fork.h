@@ -26,5 +26,6 @@ void worker_forget(void);
 void runtime_forget(void);
 void deadlock_forget(void);
 void monitor_forget(void);
+void lane_forget(void);
 
 #endif

@@ -151,9 +151,10 @@ struct hub *hub_new(const char *backend)
     if (!hub)
         return NULL;
     memset(hub, 0, sizeof *hub);
-    hub_memory_use(&hub->memory);
+    /* Perhaps in a callback of the thread's own hub, which allocates afterwards. */
+    struct hub_memory *before = hub_memory_use(&hub->memory);
     int failed = hub_init(hub, backend);
-    hub_memory_use(NULL);
+    hub_memory_use(before);
     if (failed) {
         free(hub);
         return NULL;

@@ -116,14 +116,16 @@ bool hub_memory_cover(struct hub_memory *memory, int fd)
     return true;
 }
 
-void hub_memory_use(struct hub_memory *memory)
+struct hub_memory *hub_memory_use(struct hub_memory *memory)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct hub_memory *before = in_use;
 
-    if (in_use == memory)
-        return;
+    if (before == memory)
+        return before;
     pthread_once(&once, set_allocator);
     in_use = memory;
+    return before;
 }
 
 void hub_memory_free(struct hub_memory *memory)

@@ -31,8 +31,9 @@ struct hub_memory {
  * with the reserve no smaller than it was, when there isn't memory for that. */
 bool hub_memory_cover(struct hub_memory *memory, int fd);
 
-/* From now on libev falls back to this reserve on the calling thread; NULL: to none. */
-void hub_memory_use(struct hub_memory *memory);
+/* From now on libev falls back to this reserve on the calling thread; NULL: to none.
+ * Returns the one before. */
+struct hub_memory *hub_memory_use(struct hub_memory *memory);
 
 void hub_memory_free(struct hub_memory *memory);
 

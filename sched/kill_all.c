@@ -17,6 +17,7 @@
 
 #include <errno.h>
 
+#include "sched/lane.h"
 #include "sched/record.h"
 #include "sched/spawn.h"
 #include "sched/worker.h"
@@ -69,19 +70,24 @@ static void deliver_kill_all(struct message *message)
     kill_own(worker);
 }
 
+static void kill_all_of(struct worker *worker)
+{
+    if (worker == worker_self) {
+        kill_own(worker);
+    } else if (!atomic_exchange_explicit(
+                   &worker->kill_all_sent, true, memory_order_acquire)) {
+        worker->kill_all_message.deliver = deliver_kill_all;
+        worker_send(worker, &worker->kill_all_message);
+    }
+}
+
 static void kill_everywhere(void)
 {
     kill_unstarted();
-    for (int i = 0; i < worker_count; i++) {
-        struct worker *worker = workers[i];
-        if (worker == worker_self) {
-            kill_own(worker);
-        } else if (!atomic_exchange_explicit(
-                       &worker->kill_all_sent, true, memory_order_acquire)) {
-            worker->kill_all_message.deliver = deliver_kill_all;
-            worker_send(worker, &worker->kill_all_message);
-        }
-    }
+    for (int i = 0; i < worker_count; i++)
+        kill_all_of(workers[i]);
+    for (int i = 0; i < lane_count(); i++)
+        kill_all_of(lane_at(i));
 }
 
 static bool any_lives(struct worker *owner)

@@ -17,6 +17,7 @@
 #include "sched/idle.h"
 #include "sched/inject.h"
 #include "sched/kill_all.h"
+#include "sched/lane.h"
 #include "sched/monitor.h"
 #include "sched/overflow.h"
 #include "sched/reference.h"
@@ -232,6 +233,7 @@ static void stop(void)
 {
     monitor_stop();
     join_threads(worker_count);
+    lane_stop();
     if (worker_self) {
         stats_worker_stop(worker_self->stats);
         overflow_thread_leave();

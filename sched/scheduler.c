@@ -5,6 +5,7 @@
 #include "sched/hub.h"
 #include "sched/idle.h"
 #include "sched/inject.h"
+#include "sched/lane.h"
 #include "sched/runtime.h"
 #include "sched/spin.h"
 #include "sched/waiter.h"
@@ -90,6 +91,14 @@ static void look_around(struct worker *worker, nanoseconds now)
     worker->current = current;
 }
 
+/* The oldest of what lies in no worker's deque. */
+static struct grove *pop_shared(struct worker *worker)
+{
+    if (worker->index >= 0)
+        return inject_pop();
+    return worker->lane ? lane_pop() : NULL;
+}
+
 void scheduler_tick(struct worker *worker)
 {
     nanoseconds now = timers_clock();
@@ -98,8 +107,8 @@ void scheduler_tick(struct worker *worker)
     look_around(worker, now);
     if (++worker->ticks % TICKS_TO_OLDEST == 0) {
         struct grove *oldest = deque_take_oldest(&worker->deque);
-        if (!oldest && worker->index >= 0)
-            oldest = inject_pop();
+        if (!oldest)
+            oldest = pop_shared(worker);
         /* Next, not last: in a run queue nobody can steal it, and who runs before it
          * may compute, or keep the thread in a call of the system, for ever. */
         if (oldest)
@@ -165,6 +174,18 @@ static struct grove *take_foreign(struct worker *worker)
 
     do {
         if (!(next = inject_pop()) && !(next = steal(worker)))
+            return NULL;
+    } while (!greenlet_activate(worker, next));
+    return next;
+}
+
+/* Of a lane thread: the next of the lane's queue. */
+static struct grove *take_computing(struct worker *worker)
+{
+    struct grove *next;
+
+    do {
+        if (!(next = lane_pop()))
             return NULL;
     } while (!greenlet_activate(worker, next));
     return next;
@@ -263,6 +284,8 @@ static bool sleep_in_hub(struct worker *worker, bool searching)
     stats_park(worker->stats, (uint64_t)before);
     if (worker->index >= 0) {
         searching = idle_park(worker, searching, deadline);
+    } else if (worker->lane) {
+        lane_park(worker, deadline);
     } else {
         atomic_store_explicit(&worker->sleeping, true, memory_order_seq_cst);
         if (inbox_empty(&worker->inbox))
@@ -317,6 +340,8 @@ struct grove *scheduler_search(struct worker *worker)
                 break;
             if (something_came(worker, false))
                 continue;
+        } else if (worker->lane && (next = take_computing(worker))) {
+            break;
         }
         searching = sleep_in_hub(worker, searching);
     }

@@ -11,6 +11,7 @@
 #include "sched/extra.h"
 #include "sched/idle.h"
 #include "sched/inject.h"
+#include "sched/lane.h"
 #include "sched/record.h"
 #include "sched/reference.h"
 #include "sched/runtime.h"
@@ -88,12 +89,14 @@ grove_t *grove_spawn(grove_fn fn, void *arg)
     return greenlet;
 }
 
-/* Makes an unstarted greenlet available to all workers. 0 or -1 with errno ENOMEM. */
+/* Makes an unstarted greenlet available to all workers, or, on a lane thread, to all of
+ * these. 0 or -1 with errno ENOMEM. */
 static inline __attribute__((always_inline)) int offer(
     struct worker *worker, struct grove *greenlet)
 {
     if (worker->index < 0) {
-        inject(greenlet);
+        if (!worker->lane || !lane_push(greenlet))
+            inject(greenlet);
         return 0;
     }
     if (__builtin_expect(deque_push(&worker->deque, greenlet) < 0, 0))
@@ -154,6 +157,14 @@ static void let_go(struct extra *extra)
     extra->held_link = NULL;
 }
 
+/* Makes one available to those whom its affinity names. 0 or -1 with errno ENOMEM. */
+static int offer_as_asked(struct worker *worker, struct grove *greenlet)
+{
+    if (greenlet->extra->affinity == GROVE_CPU && lane_push(greenlet))
+        return 0;
+    return offer(worker, greenlet);
+}
+
 /* On its home worker: what was held back becomes ready. Its reference is the runtime's,
  * so a killed one (already ended) only has to be let go. */
 static void unhold(struct grove *greenlet)
@@ -163,7 +174,7 @@ static void unhold(struct grove *greenlet)
 
     let_go(extra);
     if (atomic_load_explicit(&greenlet->kill_error, memory_order_acquire) == 0 &&
-        extra->affinity != GROVE_LOCAL && offer(worker, greenlet) == 0)
+        extra->affinity != GROVE_LOCAL && offer_as_asked(worker, greenlet) == 0)
         return;
     atomic_store_explicit(&greenlet->owner, worker, memory_order_relaxed);
     scheduler_ready(worker, greenlet);
@@ -290,7 +301,7 @@ static int launch(struct worker *worker, struct grove *greenlet)
         return -1;
     }
     if (extra->affinity != GROVE_LOCAL)
-        return offer(worker, greenlet);
+        return offer_as_asked(worker, greenlet);
     unhold(greenlet);
     return 0;
 }

@@ -5,7 +5,8 @@
 /*
  * A worker: a thread that runs greenlets, with all that it needs to do so alone. Also a
  * guest, which is any other thread of the process that spawned greenlets: the same
- * struct, but no deque of its own, and it neither steals nor is stolen from.
+ * struct, but no deque of its own, and it neither steals nor is stolen from. And a lane
+ * thread (lane.h), which is like a guest but a thread of the library.
  *
  * A thread with a worker always runs one of that worker's greenlets. The one it was
  * born with is the main greenlet, on the thread's own stack. There is no scheduler loop
@@ -18,7 +19,7 @@
  *   quiet                 counted up by the owner, read by other workers (deadlock.c)
  *   deque                 owner at the bottom, thieves at the top (deque.h)
  *   in_section            read by revokers (section.h)
- *   next_sleeper, listed  idle.c's lock
+ *   next_sleeper, listed  idle.c's lock; of a lane thread lane.c's
  *   kill_all_sent         set by who ends the runtime, taken back by the worker
  *   everything else       the worker's thread alone
  */
@@ -75,7 +76,8 @@ struct worker {
     void *dead_fiber; /* of the greenlet that ended last; TSan */
 #endif
 
-    int index; /* 0.. for workers, -1 for guests */
+    int index; /* 0.. for workers, -1 for guests and lane threads */
+    int lane;  /* of a lane thread: 1 + the index of the worker beside it; else 0 */
     uint32_t random;
     uint32_t spin_limit; /* how long a search may last, adapted (idle.c) */
     void *thread;        /* pthread_t of a thread that the library made */
@@ -83,7 +85,7 @@ struct worker {
     uint32_t active;    /* started greenlets that have not ended */
     struct extra *held; /* of those deferred or delayed here; by next_held */
 
-    /* Under idle.c's lock. */
+    /* Under idle.c's or lane.c's lock. */
     struct worker *next_sleeper;
     bool listed;
 

@@ -25,8 +25,19 @@ GROVE_BEGIN
 typedef enum {
     GROVE_LOCAL = 0, /* on the calling thread, as grove_spawn */
     GROVE_ANY,       /* on any worker, as grove_go */
-    GROVE_CPU        /* on any worker; a hint that it computes for long */
+    GROVE_CPU        /* in the compute lane: see below */
 } grove_affinity_t;
+
+/*
+ * GROVE_CPU is for work that computes for long, which on a worker would delay all else
+ * there. It runs on threads of low priority (SCHED_BATCH, nice 19), at most one beside
+ * each worker and made when first needed, of which the kernel takes the core as soon as
+ * a worker has something to do. Oldest first. All calls work there; what such a
+ * greenlet makes with grove_spawn stays on its thread, and grove_go gives more work to
+ * the lane. grove_worker_self() is -1 there. Without a lane thread to be had it is
+ * GROVE_ANY. On a busy machine it may wait for long: hold no lock there that greenlets
+ * on workers wait for. Threads and processes made there inherit the priority.
+ */
 
 /* How grove_spawn_with makes a greenlet. Zeroed fields mean the default. */
 typedef struct {

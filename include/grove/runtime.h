@@ -36,7 +36,8 @@ GROVE_API int grove_shutdown(double timeout);
 /* Workers of the running runtime (it is started if need be); -1 if it can't start. */
 GROVE_API int grove_worker_count(void);
 
-/* Index of the calling worker, from 0; -1 on a thread that is none. Never switches. */
+/* Index of the calling worker, from 0; -1 on a thread that is none, also on one of the
+ * compute lane (GROVE_CPU). Never switches. */
 GROVE_API int grove_worker_self(void);
 
 /* "MAJOR.MINOR.PATCH" of the linked library. Any context. */
