@@ -9,6 +9,7 @@
 #include "sched/kill_all.h"
 #include "sched/overflow.h"
 #include "sched/runtime.h"
+#include "sched/timeouts.h"
 
 #define SECONDS_TO_END 1.0
 
@@ -24,6 +25,9 @@ static void guest_end(void *value)
     struct worker *guest = value;
 
     worker_self = guest;
+    /* What the main greenlet was threatened with would cut the wait short. */
+    grove_kill_clear();
+    timeouts_stop_all(guest->main);
     if (kill_all_here(SECONDS_TO_END) == 0) {
         stats_guest_detach(guest->stats);
         worker_free(guest);
@@ -38,14 +42,10 @@ static void make_key(void)
     key_error = pthread_key_create(&key, guest_end);
 }
 
-struct worker *guest_new(void)
+static struct worker *make_guest(void)
 {
-    pthread_once(&key_once, make_key);
-    if (key_error) {
-        errno = key_error;
-        return NULL;
-    }
     struct worker *guest = worker_new(-1);
+
     if (!guest)
         return NULL;
     int error = pthread_setspecific(key, guest);
@@ -58,6 +58,21 @@ struct worker *guest_new(void)
     guest->stats = stats_guest_attach();
     atomic_fetch_add_explicit(&guests, 1, memory_order_relaxed);
     worker_adopt_thread(guest);
+    return guest;
+}
+
+struct worker *guest_new(void)
+{
+    pthread_once(&key_once, make_key);
+    if (key_error) {
+        errno = key_error;
+        return NULL;
+    }
+    /* Counted before a shutdown can look. */
+    if (!runtime_hold())
+        return NULL;
+    struct worker *guest = make_guest();
+    runtime_let_go();
     return guest;
 }
 

@@ -39,6 +39,10 @@ _Atomic(bool) runtime_stop;
 /* Held while the runtime starts or stops. */
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(bool) running;
+/* A shutdown is under way, which leaves the lock while it waits for greenlets; under the
+ * lock, as [opened]. */
+static bool closing;
+static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
 
 bool runtime_running(void)
 {
@@ -208,20 +212,47 @@ free_topology:
     return -1;
 }
 
+/* Under the lock. */
+static int start_locked(const grove_config_t *config)
+{
+    if (runtime_running())
+        return 0;
+    if (config_load(&runtime_config, config) < 0 || start() < 0)
+        return -1;
+    atomic_store_explicit(&running, true, memory_order_release);
+    return 0;
+}
+
+/* Under the lock, which it lets go meanwhile: waits for the end of a shutdown. */
+static void wait_until_open(void)
+{
+    while (closing)
+        pthread_cond_wait(&opened, &start_lock);
+}
+
 int runtime_start(const grove_config_t *config)
 {
-    int result = 0;
+    int result;
 
     pthread_mutex_lock(&start_lock);
-    if (!runtime_running()) {
-        result = config_load(&runtime_config, config);
-        if (result == 0)
-            result = start();
-        if (result == 0)
-            atomic_store_explicit(&running, true, memory_order_release);
-    }
+    result = start_locked(config);
     pthread_mutex_unlock(&start_lock);
     return result;
+}
+
+bool runtime_hold(void)
+{
+    pthread_mutex_lock(&start_lock);
+    wait_until_open();
+    if (start_locked(NULL) == 0)
+        return true;
+    pthread_mutex_unlock(&start_lock);
+    return false;
+}
+
+void runtime_let_go(void)
+{
+    pthread_mutex_unlock(&start_lock);
 }
 
 int grove_init(const grove_config_t *config)
@@ -240,6 +271,7 @@ static void stop(void)
         topology_unbind(&runtime_topology);
     }
     free_workers();
+    worker_free_retired();
     worker_self = NULL;
     for (struct grove *ended; (ended = inject_pop());)
         greenlet_release(ended);
@@ -259,46 +291,64 @@ static bool may_shut_down(void)
                   : workers[0]->thread != NULL;
 }
 
-int grove_shutdown(double timeout)
+/* Under the lock. 0: the caller closes the runtime; 1: it is stopped; -1 with errno. */
+static int begin_shutdown(void)
 {
+    wait_until_open();
     if (!runtime_running())
-        return 0;
-    if (timeout != timeout) {
-        errno = EINVAL;
-        return -1;
-    }
+        return 1;
     if (!may_shut_down() || guest_count() > 0) {
         errno = EPERM;
         return -1;
     }
-    int error = kill_all(timeout);
-    if (error) {
-        errno = error;
+    closing = true;
+    return 0;
+}
+
+int grove_shutdown(double timeout)
+{
+    if (timeout != timeout) {
+        errno = EINVAL;
         return -1;
     }
     pthread_mutex_lock(&start_lock);
-    stop();
+    int begun = begin_shutdown();
     pthread_mutex_unlock(&start_lock);
-    return 0;
+    if (begun != 0)
+        return begun < 0 ? -1 : 0;
+    int error = kill_all(timeout);
+    pthread_mutex_lock(&start_lock);
+    if (error == 0)
+        stop();
+    closing = false;
+    pthread_cond_broadcast(&opened);
+    pthread_mutex_unlock(&start_lock);
+    errno = error ? error : errno;
+    return error ? -1 : 0;
 }
 
 struct worker *worker_attend(void)
 {
+    int saved_errno = errno;
+
     if (worker_self)
         return worker_self;
     if (!runtime_running() && runtime_start(NULL) < 0)
         return NULL;
-    errno = 0;
+    errno = worker_self ? saved_errno : 0;
     return worker_self;
 }
 
 struct worker *worker_enter(void)
 {
+    int saved_errno = errno;
     struct worker *worker = worker_attend();
 
     if (worker || errno)
         return worker;
-    return guest_new();
+    if ((worker = guest_new()))
+        errno = saved_errno;
+    return worker;
 }
 
 int grove_worker_count(void)
@@ -316,6 +366,8 @@ int grove_worker_self(void)
 void runtime_forget(void)
 {
     pthread_mutex_init(&start_lock, NULL);
+    pthread_cond_init(&opened, NULL);
+    closing = false;
     atomic_store_explicit(&runtime_stop, false, memory_order_relaxed);
     atomic_store_explicit(&running, false, memory_order_relaxed);
     SANITIZE_FORGET(runtime_topology.worker);

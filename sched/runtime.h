@@ -31,6 +31,12 @@ int runtime_start(const grove_config_t *config);
 
 bool runtime_running(void);
 
+/* For a thread that isn't a worker, around what it begins: starts the runtime if need
+ * be, after a shutdown under way if there is one, and keeps it from being shut down
+ * until runtime_let_go. False with errno if it can't start. Short: a lock is held. */
+bool runtime_hold(void);
+void runtime_let_go(void);
+
 /* True when a worker's thread has to end: it has nothing left to run. */
 static inline bool runtime_stopping(const struct worker *worker)
 {

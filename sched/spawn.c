@@ -113,9 +113,12 @@ static grove_t *go_from_plain_thread(grove_fn fn, void *arg)
         return grove_go(fn, arg);
     if (errno)
         return NULL;
+    if (!runtime_hold())
+        return NULL;
     struct grove *greenlet = make_plain(fn, arg);
     if (greenlet)
         inject(greenlet);
+    runtime_let_go();
     return greenlet;
 }
 
@@ -214,8 +217,11 @@ static void deliver_start(struct message *message)
 
 int grove_start(grove_t *g)
 {
+    if (!g) {
+        errno = EINVAL;
+        return -1;
+    }
     struct extra *extra = g->extra;
-
     if (!extra || !atomic_exchange_explicit(&extra->held, false, memory_order_acq_rel))
         return 0;
     if (extra->home == worker_self) {

@@ -150,6 +150,16 @@ static struct worker *take_retired(void)
     return guest;
 }
 
+void worker_free_retired(void)
+{
+    struct worker *guest;
+
+    while ((guest = take_retired())) {
+        hub_free(guest->hub);
+        free(guest);
+    }
+}
+
 /* The struct of a worker, zero but for what others may still send to. */
 static struct worker *slot(int index)
 {
