@@ -164,7 +164,7 @@ void greenlet_main(void)
     /* NULL means unstarted. One that blocks and then drives the hub itself is never
      * switched away from, but must be told from that when it becomes ready. */
     greenlet->stack_pointer = greenlet->activation;
-    *worker->errno_address = 0;
+    thread_state_begin(worker);
     void *value = greenlet->function(greenlet->value);
     /* In a fork's child there is nothing to go back to (fork.h). */
     if (__builtin_expect(worker_self != worker, 0))

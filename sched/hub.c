@@ -265,9 +265,9 @@ void hub_watching(struct hub *hub, int change)
     hub->watching += change;
 }
 
-bool hub_watches(const struct hub *hub)
+int hub_watches(const struct hub *hub)
 {
-    return hub->watching > 0;
+    return hub->watching;
 }
 
 bool hub_watch_reserve(struct hub *hub, int fd)

@@ -54,10 +54,10 @@ bool hub_waiting(const struct hub *hub);
 /* Ends the hub_wait under way, or the next one. Any thread, any time. */
 void hub_ring(struct hub *hub);
 
-/* How many watchers io/ has active: a hub with none needs no polling while greenlets
- * run. io/ adjusts it through these. */
+/* How many waits of io/ there are: a hub with none needs no polling while greenlets run.
+ * io/ adjusts it through these. */
 void hub_watching(struct hub *hub, int change);
-bool hub_watches(const struct hub *hub);
+int hub_watches(const struct hub *hub);
 
 /* False when there may not be memory for one more watch of [fd]: ENOMEM. */
 bool hub_watch_reserve(struct hub *hub, int fd);

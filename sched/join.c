@@ -44,13 +44,14 @@ static __attribute__((noinline)) int park_as_joiner(
     waiter.item = g;
     waiter.result = 0;
     me->activation->waiting = &waiter;
-    int saved_errno = *worker->errno_address;
+    struct thread_state state;
+    thread_state_save(worker, &state);
     if (!next) {
         worker->current = NULL;
         next = scheduler_next(worker);
     }
     scheduler_switch(worker, me, next);
-    *worker->errno_address = saved_errno;
+    thread_state_restore(worker, &state);
     me->activation->waiting = NULL;
     return waiter.result;
 }

@@ -78,10 +78,12 @@ static void *lane_thread(void *arg)
     overflow_thread_enter();
     lane->stats = stats_guest_attach();
     worker_adopt_thread(lane);
-    while (!runtime_stopping(lane)) {
+    /* At least once, even if it is to stop: leaves no message to who gets the struct
+     * next. */
+    do {
         lane->current = NULL;
         scheduler_switch(lane, lane->main, scheduler_next(lane));
-    }
+    } while (!runtime_stopping(lane));
     stats_guest_detach(lane->stats);
     worker_self = NULL;
     overflow_thread_leave();

@@ -71,6 +71,7 @@ static void publish_gauges(struct worker *worker)
     stats_set(stats, spawns, worker->next_id & RUNTIME_ID_MASK);
     stats_set(stats, run_queue_length, worker->ready.length);
     stats_set(stats, deque_length, deque_length(&worker->deque));
+    stats_set(stats, io_waits, (uint64_t)hub_watches(worker->hub));
     stats_set(stats, timers_pending, worker->timers.count);
     stats_set(stats, stacks_in_use, worker->active);
     stats_set(stats, stacks_cached, worker->stacks.count);

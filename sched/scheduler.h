@@ -12,6 +12,7 @@
 
 #include "sched/greenlet.h"
 #include "sched/switch.h"
+#include "sched/thread_state.h"
 #include "sched/worker.h"
 
 /* Everything after the own deque; sleeps if need be. Never NULL. */
@@ -47,7 +48,7 @@ static inline struct grove *scheduler_next(struct worker *worker)
 }
 
 /* Leaves [me], the running greenlet, for [next]; returns when [me] runs again. The
- * caller keeps errno, from before it searched for [next]: hub callbacks may set it. */
+ * caller keeps the state of the thread for it (thread_state.h). */
 static inline void scheduler_switch(
     struct worker *worker, struct grove *me, struct grove *next)
 {
@@ -78,9 +79,10 @@ static inline void scheduler_park(struct worker *worker, struct grove *me)
 {
     /* Hub callbacks may run while the next one is searched for. */
     worker->current = NULL;
-    int saved_errno = *worker->errno_address;
+    struct thread_state state;
+    thread_state_save(worker, &state);
     scheduler_switch(worker, me, scheduler_next(worker));
-    *worker->errno_address = saved_errno;
+    thread_state_restore(worker, &state);
 }
 
 #endif

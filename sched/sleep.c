@@ -33,10 +33,11 @@ void grove_yield(void)
             runqueue_push(&worker->ready, next);
         runqueue_push(&worker->ready, me);
     }
-    int saved_errno = *worker->errno_address;
+    struct thread_state state;
+    thread_state_save(worker, &state);
     next = scheduler_next(worker);
     scheduler_switch(worker, me, next);
-    *worker->errno_address = saved_errno;
+    thread_state_restore(worker, &state);
 }
 
 /* Who stops the timer ends the sleep: it has fired when it isn't running any more. */

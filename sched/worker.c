@@ -17,6 +17,9 @@
 
 #define DEQUE_FIRST_CAPACITY 1024
 
+/* Of the C++ runtime; weak, as C programs have none. */
+extern struct thread_exceptions *__cxa_get_globals(void) __attribute__((weak));
+
 __thread struct worker *worker_self;
 struct worker **workers;
 int worker_count;
@@ -221,6 +224,7 @@ free_worker:
 void worker_adopt_thread(struct worker *worker)
 {
     worker->errno_address = &errno;
+    worker->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
     worker->current = worker->main;
     worker->last_tick = worker->last_poll = timers_clock();
     describe_stack(worker);

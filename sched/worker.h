@@ -38,6 +38,7 @@
 
 struct hub;
 struct section;
+struct thread_exceptions;
 struct fd_table;
 
 struct worker {
@@ -47,6 +48,7 @@ struct worker {
     int budget; /* switches until worker_tick */
     uint32_t bias;
     int *errno_address;
+    struct thread_exceptions *exceptions; /* NULL: no C++ in this process */
     struct stats_worker *stats;
     struct stack *spare; /* the stack of the greenlet that ended last: taken first, and
                             given to [stacks] only when nobody runs on it any more */
