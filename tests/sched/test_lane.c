@@ -261,6 +261,7 @@ static void *echo(void *arg)
 
     while (grove_read(fd, &byte, 1, GROVE_FOREVER) == 1)
         grove_write_all(fd, &byte, 1, GROVE_FOREVER);
+    grove_close(fd);
     return NULL;
 }
 
@@ -284,7 +285,6 @@ static void io_goes_on(void)
         grove_await(g[i]);
     grove_close(fds[0]);
     grove_await(other);
-    grove_close(fds[1]);
 }
 EVERYWHERE(io_goes_on)
 
