@@ -2,6 +2,7 @@
 /* Sleeping, yielding, idling. */
 #include <sys/time.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "tests/sched/runtimes.h"
@@ -290,12 +291,12 @@ static void idle_is_ended_by_kill_and_timeout(void)
 EVERYWHERE(idle_is_ended_by_kill_and_timeout)
 
 /* A thousand signals a second, on whatever stack is running. */
-static volatile sig_atomic_t signals;
+static atomic_int signals;
 
 static void on_signal(int number)
 {
     (void)number;
-    signals++;
+    atomic_fetch_add_explicit(&signals, 1, memory_order_relaxed);
 }
 
 static void *join_sleepers(void *arg)
@@ -315,7 +316,7 @@ static void signals_disturb_nothing(void)
     struct sigaction action = {.sa_handler = on_signal}, before;
 
     sigaction(SIGALRM, &action, &before);
-    signals = 0;
+    atomic_store_explicit(&signals, 0, memory_order_relaxed);
     setitimer(ITIMER_REAL, &every, NULL);
     a_sleep_is_never_early();
     grove_t *joiner = must(grove_spawn(join_sleepers, NULL));
@@ -323,7 +324,7 @@ static void signals_disturb_nothing(void)
     grove_await(joiner);
     setitimer(ITIMER_REAL, &off, NULL);
     sigaction(SIGALRM, &before, NULL);
-    CHECK(signals > 10);
+    CHECK(atomic_load_explicit(&signals, memory_order_relaxed) > 10);
 }
 EVERYWHERE(signals_disturb_nothing)
 
