@@ -39,6 +39,8 @@ enum { GROVE_READ = 1, GROVE_WRITE = 2 };
 
 /* Up to [n] bytes: what there is, but at least one. 0 at the end of file. */
 GROVE_API ssize_t grove_read(int fd, void *buffer, size_t n, double timeout);
+
+/* grove_read into several buffers, as readv(2). */
 GROVE_API ssize_t grove_readv(
     int fd, const struct iovec *parts, int count, double timeout);
 
@@ -48,6 +50,8 @@ GROVE_API ssize_t grove_readv(
  * signal comes, as POSIX says.
  */
 GROVE_API ssize_t grove_write(int fd, const void *buffer, size_t n, double timeout);
+
+/* grove_write from several buffers, as writev(2). */
 GROVE_API ssize_t grove_writev(
     int fd, const struct iovec *parts, int count, double timeout);
 
@@ -58,16 +62,27 @@ GROVE_API int grove_read_exact(int fd, void *buffer, size_t n, double timeout);
 /* All [n] bytes: 0, or -1, and then some may have been written. */
 GROVE_API int grove_write_all(int fd, const void *buffer, size_t n, double timeout);
 
-/* As POSIX; MSG_NOSIGNAL is added to sends, MSG_DONTWAIT is a timeout of 0. */
+/* As recv(2); so are the five that follow of the calls they are named for. MSG_NOSIGNAL
+ * is added to sends, and MSG_DONTWAIT is a timeout of 0. */
 GROVE_API ssize_t grove_recv(int fd, void *buffer, size_t n, int flags, double timeout);
+
+/* As send(2): may send less than [n] from a stream. EPIPE without a signal. */
 GROVE_API ssize_t grove_send(
     int fd, const void *buffer, size_t n, int flags, double timeout);
+
+/* As recvfrom(2): one datagram, and whose it is. */
 GROVE_API ssize_t grove_recvfrom(int fd, void *buffer, size_t n, int flags,
     struct sockaddr *address, socklen_t *length, double timeout);
+
+/* As sendto(2): one datagram to that address. */
 GROVE_API ssize_t grove_sendto(int fd, const void *buffer, size_t n, int flags,
     const struct sockaddr *address, socklen_t length, double timeout);
+
+/* As recvmsg(2), ancillary data included. */
 GROVE_API ssize_t grove_recvmsg(
     int fd, struct msghdr *message, int flags, double timeout);
+
+/* As sendmsg(2), ancillary data included. */
 GROVE_API ssize_t grove_sendmsg(
     int fd, const struct msghdr *message, int flags, double timeout);
 

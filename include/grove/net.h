@@ -31,15 +31,18 @@ GROVE_API int grove_tcp_listen(const char *host, const char *port, int backlog);
  * which it fails with EINPROGRESS. */
 GROVE_API int grove_tcp_connect(const char *host, const char *port, double timeout);
 
-/* A UDP socket at that address (host as with grove_tcp_listen), or one whose peer is
- * that address. Never switch. */
+/* A UDP socket at that address (host as with grove_tcp_listen). Never switches. */
 GROVE_API int grove_udp_bind(const char *host, const char *port);
+
+/* A UDP socket whose peer is that address. Never switches. */
 GROVE_API int grove_udp_connect(const char *host, const char *port);
 
-/* A unix stream socket that listens at [path], which must not exist (EADDRINUSE), or
- * that is connected to it. A path that begins with '@' is an abstract name.
- * ENAMETOOLONG: over 107 bytes. Only connect may switch. */
+/* A unix stream socket that listens at [path], which must not exist (EADDRINUSE). A
+ * path that begins with '@' is an abstract name. ENAMETOOLONG: over 107 bytes. Never
+ * switches. */
 GROVE_API int grove_unix_listen(const char *path, int backlog);
+
+/* A unix stream socket connected to the one that listens at [path]. May switch. */
 GROVE_API int grove_unix_connect(const char *path, double timeout);
 
 /* As socketpair(2). Never switches; any context but signal handlers. */
