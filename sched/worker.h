@@ -134,7 +134,7 @@ void worker_adopt_thread(struct worker *worker);
  * that has ended. */
 void worker_free(struct worker *worker);
 
-/* Frees what guests that have ended left to later ones: nobody may still send to one. */
+/* Frees what ended guests left to later ones: nobody may still send to one. */
 void worker_free_retired(void);
 
 /* Gives [message] to a worker and wakes it if it sleeps. Any thread. */
