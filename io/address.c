@@ -36,8 +36,8 @@ bool address_is_any(const char *host)
     return !host || !*host || strcmp(host, "*") == 0;
 }
 
-/* A name of a service, or a number that fits: getaddrinfo takes the lower 16 bits of any
- * number, and the empty name for 0. */
+/* A name of a service, or a number that fits: getaddrinfo takes the lower 16 bits of
+ * any number, and the empty name for 0. */
 static bool port_valid(const char *port)
 {
     char *end;

@@ -54,8 +54,8 @@ bool hub_waiting(const struct hub *hub);
 /* Ends the hub_wait under way, or the next one. Any thread, any time. */
 void hub_ring(struct hub *hub);
 
-/* How many waits of io/ there are: a hub with none needs no polling while greenlets run.
- * io/ adjusts it through these. */
+/* How many waits of io/ there are: a hub with none needs no polling while greenlets
+ * run. io/ adjusts it through these. */
 void hub_watching(struct hub *hub, int change);
 int hub_watches(const struct hub *hub);
 

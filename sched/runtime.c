@@ -39,8 +39,8 @@ _Atomic(bool) runtime_stop;
 /* Held while the runtime starts or stops. */
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(bool) running;
-/* A shutdown is under way, which leaves the lock while it waits for greenlets; under the
- * lock, as [opened]. */
+/* A shutdown is under way, which leaves the lock while it waits for greenlets; under
+ * the lock, as [opened]. */
 static bool closing;
 static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
 

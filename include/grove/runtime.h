@@ -8,9 +8,9 @@
 
 /*
  * fork: the child has one thread, and of the library nothing: what it inherits of
- * greenlets, servers and waits belongs to the parent and must not be used. Its first call
- * starts a runtime of its own. If a greenlet forked, the child ends when its function
- * returns.
+ * greenlets, servers and waits belongs to the parent and must not be used. Its first
+ * call starts a runtime of its own. If a greenlet forked, the child ends when its
+ * function returns.
  *
  * A process ends when main returns or exit is called, whatever greenlets do. After a
  * pthread_exit of the main thread the workers go on for ever.
