@@ -182,14 +182,19 @@ static socklen_t unix_address(struct sockaddr_un *address, const char *path)
     return (socklen_t)length;
 }
 
+/* A stream socket, and the address that [path] says. */
+static int unix_socket(const char *path, struct sockaddr_un *address, socklen_t *length)
+{
+    *length = unix_address(address, path);
+    return *length ? address_socket(AF_UNIX, SOCK_STREAM, 0) : -1;
+}
+
 int grove_unix_listen(const char *path, int backlog)
 {
     struct sockaddr_un address;
-    socklen_t length = unix_address(&address, path);
+    socklen_t length;
+    int fd = unix_socket(path, &address, &length);
 
-    if (!length)
-        return -1;
-    int fd = address_socket(AF_UNIX, SOCK_STREAM, 0);
     if (fd < 0)
         return -1;
     if (bind(fd, (struct sockaddr *)&address, length) < 0 ||
@@ -201,11 +206,9 @@ int grove_unix_listen(const char *path, int backlog)
 int grove_unix_connect(const char *path, double timeout)
 {
     struct sockaddr_un address;
-    socklen_t length = unix_address(&address, path);
+    socklen_t length;
+    int fd = unix_socket(path, &address, &length);
 
-    if (!length)
-        return -1;
-    int fd = address_socket(AF_UNIX, SOCK_STREAM, 0);
     if (fd < 0)
         return -1;
     if (grove_connect(fd, (struct sockaddr *)&address, length, timeout) < 0)

@@ -13,11 +13,6 @@
 #include "sched/record.h"
 #include "sched/runtime.h"
 
-static bool silent(void)
-{
-    return runtime_config.report == GROVE_REPORT_OFF;
-}
-
 static void print_frames(FILE *out, void *const *frames, int count)
 {
     char **symbols = backtrace_symbols(frames, count);
@@ -42,6 +37,30 @@ static void write_all(const char *text, size_t length)
         text += written;
         length -= (size_t)written;
     }
+}
+
+/* A report is gathered and then written at once. */
+struct report {
+    FILE *out;
+    char *text;
+    size_t length;
+};
+
+/* False: reports are off, or there is no memory for one. */
+static bool report_begin(struct report *report)
+{
+    *report = (struct report){0};
+    if (runtime_config.report == GROVE_REPORT_OFF)
+        return false;
+    report->out = open_memstream(&report->text, &report->length);
+    return report->out != NULL;
+}
+
+static void report_end(struct report *report)
+{
+    if (fclose(report->out) == 0)
+        write_all(report->text, report->length);
+    free(report->text);
 }
 
 void report_misuse(const char *call, const char *what)
@@ -70,61 +89,45 @@ static void list_waiting(FILE *out)
 
 void report_deadlock(void)
 {
-    char *report = NULL;
-    size_t length = 0;
+    struct report report;
 
-    if (silent())
+    if (!report_begin(&report))
         return;
-    FILE *out = open_memstream(&report, &length);
-    if (!out)
-        return;
-    fprintf(out, "grove: deadlock: nothing can wake the main greenlet any more\n");
-    list_waiting(out);
-    if (fclose(out) == 0)
-        write_all(report, length);
-    free(report);
+    fprintf(
+        report.out, "grove: deadlock: nothing can wake the main greenlet any more\n");
+    list_waiting(report.out);
+    report_end(&report);
 }
 
 void report_failure(struct grove *greenlet, int error, const char *text)
 {
-    char *report = NULL;
-    size_t length = 0;
+    struct report report;
 
-    if (silent())
-        return;
-    FILE *out = open_memstream(&report, &length);
-    if (!out)
+    if (!report_begin(&report))
         return;
     void *frames[REPORT_FRAMES];
     int count = backtrace(frames, REPORT_FRAMES);
     const char *name = strerrorname_np(error);
-    fprintf(out, "greenlet %s failed with %s: %s\n",
+    fprintf(report.out, "greenlet %s failed with %s: %s\n",
         greenlet ? grove_name(greenlet) : "main", name ? name : strerror(error), text);
     if (count > 0)
-        print_frames(out, frames + 1, count - 1); /* the first is this function */
-    if (fclose(out) == 0)
-        write_all(report, length);
-    free(report);
+        print_frames(
+            report.out, frames + 1, count - 1); /* the first is this function */
+    report_end(&report);
 }
 
 void report_blocking(const char *who, int worker, double seconds, void *const *frames,
     int count, const char *remark)
 {
-    char *report = NULL;
-    size_t length = 0;
+    struct report report;
 
-    if (silent())
+    if (!report_begin(&report))
         return;
-    FILE *out = open_memstream(&report, &length);
-    if (!out)
-        return;
-    fprintf(out, "grove: %s has kept worker %d for %.2f s without a switch\n", who,
-        worker, seconds);
+    fprintf(report.out, "grove: %s has kept worker %d for %.2f s without a switch\n",
+        who, worker, seconds);
     if (remark)
-        fprintf(out, "  %s\n", remark);
+        fprintf(report.out, "  %s\n", remark);
     else
-        print_frames(out, frames, count);
-    if (fclose(out) == 0)
-        write_all(report, length);
-    free(report);
+        print_frames(report.out, frames, count);
+    report_end(&report);
 }

@@ -198,8 +198,13 @@ static int start(void)
             topology_bind(&runtime_topology, 0);
         return 0;
     }
-    if (is_main)
+    error = errno;
+    if (is_main) {
+        stats_worker_stop(workers[0]->stats);
         worker_self = NULL;
+        overflow_thread_leave();
+    }
+    errno = error;
 free_made:
     error = errno;
     free_workers();
