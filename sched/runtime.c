@@ -153,13 +153,24 @@ static const struct stack *running_stack(void)
 
 static const struct overflow_hooks overflow_hooks = {overflow_subject, running_stack};
 
+const char *runtime_backend(void)
+{
+    static const char *const names[] = {
+        [GROVE_BACKEND_EPOLL] = "epoll",
+        [GROVE_BACKEND_POLL] = "poll",
+        [GROVE_BACKEND_SELECT] = "select",
+        [GROVE_BACKEND_IOURING] = "iouring",
+    };
+
+    return names[runtime_config.backend];
+}
+
 static int start(void)
 {
     static const char *const binds[] = {"", "auto", "core", "pu", "none"};
-    static const char *const backends[] = {"", "epoll", "poll", "select", "iouring"};
+    static bool forks_prepared;
     bool is_main = gettid() == getpid();
 
-    static bool forks_prepared;
     if (!forks_prepared && fork_prepare() < 0)
         return -1;
     forks_prepared = true;
@@ -175,7 +186,7 @@ static int start(void)
         .stack_size = runtime_config.stack_size,
         .version = VERSION,
         .bind = binds[runtime_config.bind],
-        .backend = backends[runtime_config.backend],
+        .backend = runtime_backend(),
     };
     stats_close(); /* open still in the child of a fork */
     error = -stats_open(&setup);

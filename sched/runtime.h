@@ -31,6 +31,9 @@ int runtime_start(const grove_config_t *config);
 
 bool runtime_running(void);
 
+/* The name of what the hubs wait with, as hub_new takes it. */
+const char *runtime_backend(void);
+
 /* For a thread that isn't a worker, around what it begins: starts the runtime if need
  * be, after a shutdown under way if there is one, and keeps it from being shut down
  * until runtime_let_go. False with errno if it can't start. Short: a lock is held. */

@@ -182,13 +182,6 @@ static struct worker *slot(int index)
     return worker;
 }
 
-static const char *const backend_names[] = {
-    [GROVE_BACKEND_EPOLL] = "epoll",
-    [GROVE_BACKEND_POLL] = "poll",
-    [GROVE_BACKEND_SELECT] = "select",
-    [GROVE_BACKEND_IOURING] = "iouring",
-};
-
 struct worker *worker_new(int index)
 {
     char name[32];
@@ -205,7 +198,7 @@ struct worker *worker_new(int index)
         snprintf(name, sizeof name, index > 0 ? "worker-%d" : "thread", index);
     if (deque_init(&worker->deque, DEQUE_FIRST_CAPACITY) < 0)
         goto free_worker;
-    if (!worker->hub && !(worker->hub = hub_new(backend_names[runtime_config.backend])))
+    if (!worker->hub && !(worker->hub = hub_new(runtime_backend())))
         goto free_deque;
     if (make_main(worker, name) < 0)
         goto free_hub;
