@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of greenlets share: runs with one worker and with two, small helpers.
+/* What the tests of greenlets share: runs with 1, 2 and 7 workers, small helpers.
  */
 #ifndef TESTS_SCHED_RUNTIMES_H
 #define TESTS_SCHED_RUNTIMES_H
@@ -53,7 +53,7 @@ static inline int status_of_test(const char *text)
 }
 
 /* Each defines what TEST puts into the table of tests: NAME run with one worker, with
- * two, with both in turn, or left to start the runtime itself. */
+ * two, with one, two and seven in turn, or left to start the runtime itself. */
 #define ALONE(name) \
     static void name##_test(void) \
     { \
@@ -69,6 +69,7 @@ static inline int status_of_test(const char *text)
     { \
         run_with_workers(1, name); \
         run_with_workers(2, name); \
+        run_with_workers(7, name); \
     }
 #define BARE(name) \
     static void name##_test(void) \

@@ -268,7 +268,7 @@ static void *echo(void *arg)
 static void io_goes_on(void)
 {
     int fds[2];
-    grove_t *g[2];
+    grove_t *g[7];
     char byte = 0;
 
     turns = 0;
@@ -367,7 +367,7 @@ static void kills(void)
 {
     _Atomic(int) go_on = 0;
     int n = grove_worker_count();
-    grove_t *running[2];
+    grove_t *running[7];
 
     grove_t *blocked = compute(sleep_for_ever, NULL);
     while (!grove_started(blocked))
