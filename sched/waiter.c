@@ -52,19 +52,30 @@ int waiter_init_slow(struct waiter *waiter)
     return 0;
 }
 
+void waiter_init_call(struct waiter *waiter, void (*call)(struct message *message))
+{
+    *waiter = (struct waiter){
+        .message.deliver = call,
+        .detach = waiter_detach_list,
+    };
+}
+
 struct waiter *waiter_pop_all(struct wait_list *list)
 {
-    struct waiter *first = list->first;
+    struct waiter *first = NULL, **end = &first, *waiter;
 
-    for (struct waiter *waiter = first; waiter; waiter = waiter->next)
-        atomic_store_explicit(&waiter->list, NULL, memory_order_relaxed);
-    list->first = list->last = NULL;
+    while ((waiter = waiter_pop(list))) {
+        *end = waiter;
+        end = &waiter->next;
+    }
+    *end = NULL;
     return first;
 }
 
 bool waiter_detach_list(struct waiter *waiter)
 {
-    struct wait_list *list = atomic_load_explicit(&waiter->list, memory_order_relaxed);
+    /* Acquire: pairs with the release of waiter_unlink. */
+    struct wait_list *list = atomic_load_explicit(&waiter->list, memory_order_acquire);
 
     if (!list)
         return false;
@@ -107,6 +118,12 @@ void waiter_wake_elsewhere(struct waiter *waiter)
         worker_send(waiter->home, &waiter->message);
         return;
     }
+    if (waiter->message.deliver != waiter_deliver) {
+        waiter->message.deliver(&waiter->message);
+        return;
+    }
+    if (waiter->choice)
+        waiter = waiter->choice->parked;
     /* The waiter may return as soon as it sees this. A wake of a word that is gone is
      * a spurious wake of somebody at worst, which every futex user has to stand. */
     atomic_store_explicit(&waiter->awake, 1, memory_order_release);
@@ -154,6 +171,7 @@ int waiter_park(struct waiter *waiter, double timeout)
             waiter->detach(waiter))
             return ENOMEM;
     }
+    waiter->since = worker->last_tick;
     me->activation->waiting = waiter;
     scheduler_park(worker, me);
     me->activation->waiting = NULL;

@@ -50,8 +50,22 @@ struct wait_list {
 
 _Static_assert(sizeof(struct wait_list) == sizeof(grove_waiters_t), "same object");
 
+/* Several waiters of which one may win. */
+struct choice {
+    _Atomic(struct waiter *) winner; /* NULL: open */
+    struct waiter *parked;           /* in no list; the winner too when given up */
+};
+
+/* What somebody waits for, as reports say it. */
+struct wait_reason {
+    const char *text; /* "a lock" */
+    /* Who could end the wait; NULL: nobody in particular. Any thread, at any time: a
+     * guess. */
+    struct grove *(*holder)(const struct waiter *waiter);
+};
+
 struct waiter {
-    /* First, and in 64 bytes, all that a waker on another core touches. */
+    /* First, and in 72 bytes, all that a waker on another core touches. */
     struct waiter *next, *prev;
     _Atomic(struct wait_list *) list; /* NULL: in none */
     struct worker *home;              /* NULL: a plain thread, asleep on [awake] */
@@ -59,9 +73,12 @@ struct waiter {
     struct message message; /* its deliver is set by the waiter itself */
     int result;             /* 0, or the errno value with which the wait ends */
     _Atomic(uint32_t) awake;
+    struct choice *choice; /* NULL: waits for this object alone */
     struct grove *greenlet;
     bool (*detach)(struct waiter *waiter); /* true: taken out, and nobody else will */
     struct timer timer;
+    const struct wait_reason *reason; /* NULL: nothing to be said */
+    nanoseconds since;                /* about: when its worker last read the clock */
 };
 
 /*
@@ -89,6 +106,8 @@ static inline int waiter_init(struct waiter *waiter)
     waiter->detach = waiter_detach_list;
     waiter->result = 0;
     waiter->timer.id = 0;
+    waiter->choice = NULL;
+    waiter->reason = NULL;
     waiter->home = worker;
     waiter->message.deliver = waiter_deliver;
     if (__builtin_expect(!worker || !worker->current, 0))
@@ -96,6 +115,11 @@ static inline int waiter_init(struct waiter *waiter)
     waiter->greenlet = worker->current;
     return 0;
 }
+
+/* Prepares a waiter that stands for a function: who takes it out and calls waiter_wake
+ * calls call(&waiter->message) thereby, on its own thread, outside sections; it must
+ * not block. Afterwards the waiter isn't touched. */
+void waiter_init_call(struct waiter *waiter, void (*call)(struct message *message));
 
 /* Appends to the list. Inside its section. */
 static inline void waiter_link(struct wait_list *list, struct waiter *waiter)
@@ -121,17 +145,39 @@ static inline void waiter_unlink(struct wait_list *list, struct waiter *waiter)
         waiter->next->prev = waiter->prev;
     else
         list->last = waiter->prev;
-    atomic_store_explicit(&waiter->list, NULL, memory_order_relaxed);
+    /* Release: the last access to a loser. */
+    atomic_store_explicit(&waiter->list, NULL, memory_order_release);
 }
 
-/* Takes out and returns the first, NULL if none. Inside its section. The winner then
- * leaves the section and calls waiter_wake. */
+/* Sets who wins a choice, if it is open. */
+static inline bool choice_decide(struct choice *choice, struct waiter *winner)
+{
+    struct waiter *none = NULL;
+
+    return atomic_compare_exchange_strong_explicit(
+        &choice->winner, &none, winner, memory_order_acq_rel, memory_order_acquire);
+}
+
+/* Whether the caller may wake the waiter: false for a loser. Inside its section, before
+ * it is taken out; true at most once. */
+static inline bool waiter_claim(struct waiter *waiter)
+{
+    return __builtin_expect(waiter->choice == NULL, 1) ||
+           choice_decide(waiter->choice, waiter);
+}
+
+/* Takes out and returns the first that is no loser, NULL if none. Inside its section.
+ * The caller then leaves the section and calls waiter_wake. */
 static inline struct waiter *waiter_pop(struct wait_list *list)
 {
-    struct waiter *waiter = list->first;
+    struct waiter *waiter;
 
-    if (waiter)
+    while ((waiter = list->first)) {
+        bool claimed = waiter_claim(waiter);
         waiter_unlink(list, waiter);
+        if (__builtin_expect(claimed, 1))
+            break;
+    }
     return waiter;
 }
 
@@ -164,7 +210,8 @@ static inline void waiter_wake(struct waiter *waiter, int result)
         waiter_wake_elsewhere(waiter);
 }
 
-/* Takes every waiter off the list as a chain by next. Inside its section. */
+/* Takes every waiter off the list; those that are no losers as a chain by next. Inside
+ * its section. */
 struct waiter *waiter_pop_all(struct wait_list *list);
 
 /* waiter_wake along a chain by next. */

@@ -18,19 +18,25 @@ enum { WATCH_LOOKS = 6, WATCH_FIRST_PAUSES = 16, HOT_TURNS = 16 };
 
 struct waiter *permits_next(struct permits *permits)
 {
-    struct permit_waiter *first = (struct permit_waiter *)permits->waiters.first;
     uint32_t value = permits_value(permits);
+    struct permit_waiter *first;
 
-    if (!first || value == 0)
+    if (value == 0)
         return NULL;
-    if (first->impatient) {
-        first->handed = permits_take(permits);
-    } else {
-        if (permits->woken >= value)
+    while ((first = (struct permit_waiter *)permits->waiters.first)) {
+        if (!first->impatient && permits->woken >= value)
             return NULL;
-        permits->woken++;
+        bool claimed = waiter_claim(&first->waiter);
+        waiter_unlink(&permits->waiters, &first->waiter);
+        if (!claimed)
+            continue;
+        if (first->impatient)
+            first->handed = permits_take(permits);
+        else
+            permits->woken++;
+        break;
     }
-    return waiter_pop(&permits->waiters);
+    return first ? &first->waiter : NULL;
 }
 
 static uint32_t permits_turns(const struct permits *permits)

@@ -70,7 +70,7 @@ bool queue_detach(struct waiter *waiter)
 {
     struct queue_waiter *self = (struct queue_waiter *)waiter;
 
-    if (atomic_load_explicit(&waiter->list, memory_order_relaxed) == NULL)
+    if (atomic_load_explicit(&waiter->list, memory_order_acquire) == NULL)
         return false;
     queue_enter(self->queue);
     bool linked = atomic_load_explicit(&waiter->list, memory_order_relaxed) != NULL;
@@ -125,7 +125,7 @@ static inline int offer(struct grove_queue *queue, void *item, struct waiter **w
 /* Takes an item without waiting: 0, EPIPE or MUST_WAIT. As offer. */
 static inline int take(struct grove_queue *queue, void **item, struct waiter **woken)
 {
-    struct waiter *putter = queue->putters.first;
+    struct waiter *putter = waiter_pop(&queue->putters);
 
     if (LIKELY(queue_count(queue) > 0))
         *item = queue_pop(queue);
@@ -134,7 +134,6 @@ static inline int take(struct grove_queue *queue, void **item, struct waiter **w
     else
         *item = putter->item;
     if (putter) {
-        waiter_unlink(&queue->putters, putter);
         if (queue->limit > 0)
             queue_push(queue, putter->item);
         queue->unfinished++;
