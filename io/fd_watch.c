@@ -124,7 +124,8 @@ static bool wake(struct fd_watch *watch, int events, int result)
         if (!(link->events & events))
             continue;
         unlink_all(link->wait);
-        waiter_wake(&link->wait->waiter, result);
+        if (waiter_claim(&link->wait->waiter))
+            waiter_wake(&link->wait->waiter, result);
         woken = true;
         next = watch->first;
     }

@@ -2,6 +2,7 @@
 #include <grove/event.h>
 
 #include "sync/blocking.h"
+#include "sync/publish.h"
 
 /*
  * The layout behind grove_event_t.
@@ -69,4 +70,16 @@ int grove_event_wait(grove_event_t *opaque, double timeout)
     if (ready)
         return 0;
     return answer(timeout == 0 ? ETIMEDOUT : waiter_park(&self, timeout));
+}
+
+bool event_publish(grove_event_t *opaque, struct waiter *waiter)
+{
+    struct event *event = (struct event *)opaque;
+
+    section_enter(&event->list.section);
+    bool ready = event_ready(event);
+    if (!ready)
+        waiter_link(&event->list, waiter);
+    section_leave(&event->list.section);
+    return !ready;
 }

@@ -4,13 +4,7 @@
 #include <grove/greenlet.h>
 
 #include "sched/spin.h"
-
-struct permit_waiter {
-    struct waiter waiter;
-    uint32_t turns; /* of the permits when it was linked */
-    bool impatient; /* was woken and found none: the next one is handed to it */
-    bool handed;
-};
+#include "sync/publish.h"
 
 /* How a woken waiter watches permits that other threads use: see permits_watch. Permits
  * that were taken so often while one waited are in use in a tight loop. */
@@ -166,4 +160,16 @@ int permits_wait(struct permits *permits, double timeout)
         if (error)
             return take_or_leave(permits, error);
     }
+}
+
+bool permits_publish(struct permits *permits, struct permit_waiter *self)
+{
+    self->impatient = true;
+    self->handed = false;
+    section_enter(&permits->waiters.section);
+    bool none = permits_value(permits) == 0;
+    if (none)
+        waiter_link(&permits->waiters, &self->waiter);
+    section_leave(&permits->waiters.section);
+    return none;
 }

@@ -34,6 +34,13 @@ struct permits {
     uint32_t woken;
 };
 
+struct permit_waiter {
+    struct waiter waiter;
+    uint32_t turns; /* of the permits when it was linked */
+    bool impatient; /* the next one is handed to it: it was woken once and found none */
+    bool handed;
+};
+
 static inline uint32_t permits_value(const struct permits *permits)
 {
     return atomic_load_explicit(&permits->value, memory_order_relaxed);

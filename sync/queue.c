@@ -171,6 +171,7 @@ static __attribute__((noinline)) int put_waiting(
     struct queue_waiter self;
 
     if (result == MUST_WAIT && timeout != 0) {
+        (void)waiter_init(&self.waiter);
         queue_link(queue, &queue->putters, &self);
         self.waiter.item = item;
         queue_leave(queue);
@@ -190,6 +191,7 @@ static __attribute__((noinline)) int get_waiting(
     struct queue_waiter self;
 
     if (result == MUST_WAIT && timeout != 0) {
+        (void)waiter_init(&self.waiter);
         queue_link(queue, &queue->getters, &self);
         self.peeks = peeks;
     }

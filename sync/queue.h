@@ -71,12 +71,11 @@ static inline void queue_leave(struct grove_queue *queue)
 
 bool queue_detach(struct waiter *waiter);
 
-/* Links a waiter for the caller into one of the queue's lists. Inside the section, in a
- * call that began with blocking_begin; the caller leaves it and parks. */
+/* Links a prepared waiter into one of the queue's lists. Inside the section; the caller
+ * leaves it and parks. */
 static inline void queue_link(
     struct grove_queue *queue, struct wait_list *list, struct queue_waiter *self)
 {
-    (void)waiter_init(&self->waiter);
     self->waiter.detach = queue_detach;
     self->queue = queue;
     self->list = list;

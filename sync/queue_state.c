@@ -42,8 +42,10 @@ int grove_queue_join(grove_queue_t *queue, double timeout)
         return answer(error);
     queue_enter(queue);
     bool finished = queue->unfinished == 0;
-    if (!finished && timeout != 0)
+    if (!finished && timeout != 0) {
+        (void)waiter_init(&self.waiter);
         queue_link(queue, &queue->joiners, &self);
+    }
     queue_leave(queue);
     if (finished)
         return 0;

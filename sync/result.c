@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sync/blocking.h"
+#include "sync/publish.h"
 
 /*
  * The layout behind grove_result_t.
@@ -158,4 +159,16 @@ void grove_result_destroy(grove_result_t *opaque)
     result->value = NULL;
     atomic_store_explicit(&result->error, 0, memory_order_relaxed);
     atomic_store_explicit(&result->ready, 0, memory_order_relaxed);
+}
+
+bool result_publish(grove_result_t *opaque, struct waiter *waiter)
+{
+    struct result *result = (struct result *)opaque;
+
+    section_enter(&result->list.section);
+    bool ready = result_ready(result);
+    if (!ready)
+        waiter_link(&result->list, waiter);
+    section_leave(&result->list.section);
+    return !ready;
 }

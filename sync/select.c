@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+#include "sync/select.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+#include "sched/container.h"
+#include "sched/spin.h"
+
+enum { SLOTS_ON_STACK = 8, NONE = -1, AGAIN = -2 };
+
+struct selecting {
+    grove_case_t *cases;
+    size_t n;
+    const struct select_kind *const *kinds;
+    nanoseconds deadline; /* of the call, or of the earliest timer */
+    int timer;            /* index of that timer, or NONE */
+    size_t first;         /* where a round begins */
+};
+
+/* The waiter that the caller parks on: in no list, it stands for all in the slots. */
+struct parked {
+    struct waiter waiter;
+    struct choice choice;
+};
+
+static const struct select_kind *kind_of(const struct selecting *selecting, size_t i)
+{
+    return selecting->kinds[selecting->cases[i].kind];
+}
+
+/* By chance, so that no case starves. */
+static size_t draw(size_t n)
+{
+    static _Thread_local uint32_t of_thread = 1;
+    uint32_t *state = worker_self ? &worker_self->random : &of_thread;
+
+    *state = *state * 1664525 + 1013904223;
+    return ((*state >> 8) * (uint64_t)n) >> 24;
+}
+
+static size_t after(const struct selecting *selecting, size_t i)
+{
+    return i + 1 == selecting->n ? 0 : i + 1;
+}
+
+static int check_timer(struct selecting *selecting, int index)
+{
+    double seconds = selecting->cases[index].of.seconds;
+
+    if (seconds != seconds)
+        return EINVAL;
+    nanoseconds deadline = timers_deadline(seconds > 0 ? seconds : 0);
+    if (deadline < selecting->deadline) {
+        selecting->deadline = deadline;
+        selecting->timer = index;
+    }
+    return 0;
+}
+
+static int check(struct selecting *selecting, size_t kind_count)
+{
+    for (size_t i = 0; i < selecting->n; i++) {
+        const grove_case_t *one = &selecting->cases[i];
+        int error = 0;
+        if ((size_t)one->kind >= kind_count)
+            return EINVAL;
+        if (one->kind == GROVE_CASE_TIMER)
+            error = check_timer(selecting, (int)i);
+        else if (kind_of(selecting, i))
+            error = kind_of(selecting, i)->check(one);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* The index of the case that could be done at once, or NONE. */
+static int attempt(struct selecting *selecting)
+{
+    size_t i = selecting->first;
+
+    for (size_t left = selecting->n; left > 0; left--, i = after(selecting, i)) {
+        const struct select_kind *kind = kind_of(selecting, i);
+        if (kind && kind->attempt(&selecting->cases[i]))
+            return (int)i;
+    }
+    return NONE;
+}
+
+/* A timeout or a kill, on the caller's worker. */
+static bool detach(struct waiter *waiter)
+{
+    struct parked *parked = CONTAINER(waiter, struct parked, waiter);
+
+    return choice_decide(&parked->choice, waiter);
+}
+
+/* How many were published, in order from selecting->first. [error] stays 0 unless there
+ * was no memory for the next; another reason to stop is that the next can be done. */
+static size_t publish(struct selecting *selecting, struct select_slot *slots,
+    struct parked *parked, int *error)
+{
+    size_t published = 0;
+
+    for (size_t i = selecting->first; published < selecting->n;
+         published++, i = after(selecting, i)) {
+        const struct select_kind *kind = kind_of(selecting, i);
+        if (!kind)
+            continue;
+        (void)waiter_init(&slots[i].waiter);
+        slots[i].waiter.choice = &parked->choice;
+        if (!kind->publish(&selecting->cases[i], &slots[i], error))
+            break;
+    }
+    return published;
+}
+
+static void withdraw(
+    struct selecting *selecting, struct select_slot *slots, size_t published)
+{
+    for (size_t i = selecting->first; published > 0;
+         published--, i = after(selecting, i))
+        if (kind_of(selecting, i))
+            kind_of(selecting, i)->withdraw(&selecting->cases[i], &slots[i]);
+}
+
+static double seconds_left(const struct selecting *selecting)
+{
+    if (selecting->deadline == TIMERS_NEVER)
+        return GROVE_FOREVER;
+    nanoseconds left = selecting->deadline - timers_clock();
+    return left > 0 ? (double)left / 1e9 : 0;
+}
+
+/* Publishes and parks. The index of the case that happened; NONE with errno; AGAIN. */
+static int wait_published(struct selecting *selecting, struct select_slot *slots)
+{
+    struct parked parked = {.choice.parked = &parked.waiter};
+    int error = 0;
+
+    if (waiter_init(&parked.waiter) < 0)
+        return NONE;
+    parked.waiter.detach = detach;
+    size_t published = publish(selecting, slots, &parked, &error);
+    if (published < selecting->n && choice_decide(&parked.choice, &parked.waiter)) {
+        withdraw(selecting, slots, published);
+        return error ? answer(error) : AGAIN;
+    }
+    error = waiter_park(&parked.waiter, seconds_left(selecting));
+    withdraw(selecting, slots, published);
+    struct waiter *winner =
+        atomic_load_explicit(&parked.choice.winner, memory_order_acquire);
+    if (winner == &parked.waiter)
+        return answer(error);
+    size_t i = (size_t)(CONTAINER(winner, struct select_slot, waiter) - slots);
+    kind_of(selecting, i)->collect(&selecting->cases[i], &slots[i]);
+    return (int)i;
+}
+
+/* The time is over; a timer's, or the call's. */
+static int out_of_time(struct selecting *selecting)
+{
+    if (selecting->timer == NONE)
+        return answer(ETIMEDOUT);
+    selecting->cases[selecting->timer].error = 0;
+    return selecting->timer;
+}
+
+static int wait_with(struct selecting *selecting, struct select_slot *slots)
+{
+    for (;;) {
+        int index = wait_published(selecting, slots);
+        if (index == NONE && errno == ETIMEDOUT && seconds_left(selecting) == 0)
+            return out_of_time(selecting);
+        if (index != AGAIN)
+            return index;
+        if ((index = attempt(selecting)) != NONE)
+            return index;
+        /* Out of step with another select that gave up for our sake. */
+        for (size_t pauses = draw(64); pauses > 0; pauses--)
+            cpu_relax();
+    }
+}
+
+static int wait_for_one(struct selecting *selecting)
+{
+    struct select_slot on_stack[SLOTS_ON_STACK];
+
+    if (selecting->n <= SLOTS_ON_STACK)
+        return wait_with(selecting, on_stack);
+    struct select_slot *slots = malloc(selecting->n * sizeof *slots);
+    if (!slots)
+        return answer(ENOMEM);
+    int index = wait_with(selecting, slots);
+    int error = errno;
+    free(slots);
+    errno = error;
+    return index;
+}
+
+int select_run(grove_case_t *cases, size_t n, double timeout,
+    const struct select_kind *const *kinds, size_t kind_count)
+{
+    struct selecting selecting = {
+        .cases = cases,
+        .n = n,
+        .kinds = kinds,
+        .deadline = timeout > 0 ? timers_deadline(timeout) : TIMERS_NEVER,
+        .timer = NONE,
+    };
+    int error = n > INT_MAX || (n && !cases) ? EINVAL : blocking_begin(timeout);
+
+    if (!error)
+        error = check(&selecting, kind_count);
+    if (error)
+        return answer(error);
+    selecting.first = n > 1 ? draw(n) : 0;
+    int index = attempt(&selecting);
+    if (index != NONE)
+        return index;
+    if (selecting.timer != NONE && seconds_left(&selecting) == 0)
+        return out_of_time(&selecting);
+    return timeout == 0 ? answer(ETIMEDOUT) : wait_for_one(&selecting);
+}
