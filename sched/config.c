@@ -25,6 +25,9 @@ static void store(const struct config_variable *v, const struct config_value *va
     case WORD:
         *(int *)field = (int)value->whole;
         break;
+    case NUMBER:
+        *(uint64_t *)field = value->whole;
+        break;
     case SIZE:
         *(size_t *)field = (size_t)value->whole;
         break;
@@ -89,6 +92,11 @@ static bool take_given(const struct config_variable *v, const grove_config_t *gi
         snprintf(text, room, "%d", number);
         return number != 0;
     }
+    case NUMBER: {
+        value->whole = *(const uint64_t *)field;
+        snprintf(text, room, "%llu", (unsigned long long)value->whole);
+        return value->whole != 0;
+    }
     case SIZE: {
         size_t size = *(const size_t *)field;
         value->whole = size == SIZE_MAX && may_be_zero ? 0 : size;
@@ -130,6 +138,21 @@ static int check_reserved(const grove_config_t *given)
         errno = EINVAL;
         return -1;
     }
+    return 0;
+}
+
+/* A seed can't repeat what several workers do at once. */
+static int settle_seed(struct config *config)
+{
+    if (config->seed == 0)
+        return 0;
+    if (config->workers > 1) {
+        fprintf(stderr, "grove: GROVE_SEED needs GROVE_WORKERS=1, not %d\n",
+            config->workers);
+        errno = EINVAL;
+        return -1;
+    }
+    config->workers = 1;
     return 0;
 }
 
@@ -221,6 +244,8 @@ int config_load(struct config *out, const grove_config_t *given)
             return -1;
     }
     if (given != NULL && check_reserved(given) != 0)
+        return -1;
+    if (settle_seed(&config) != 0)
         return -1;
     warn_of_unknown_variables();
 

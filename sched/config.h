@@ -10,6 +10,7 @@
 #include "sched/config_table.h"
 
 #define CONFIG_TYPE_WHOLE int
+#define CONFIG_TYPE_NUMBER uint64_t
 #define CONFIG_TYPE_SIZE size_t
 #define CONFIG_TYPE_SECONDS double
 #define CONFIG_TYPE_WORD int

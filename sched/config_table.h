@@ -11,6 +11,7 @@
  * in grove_config_t. KIND is one of
  *
  *     WHOLE    a whole number                              int
+ *     NUMBER   a whole number of up to 64 bits             uint64_t
  *     SIZE     bytes, or a number with K, M, G, T         size_t
  *     SECONDS  a decimal number, up to nine decimals       double
  *     WORD     one of the words of `least`, split by '|'   enum, first word = 1
@@ -48,7 +49,11 @@
         "with a backtrace taken by signal SIGRTMAX-2; 0 reports nothing.") \
     X(WORD, report, REPORT, "on", "on|off", "", \
         "Whether failed greenlets, deadlocks and blocked workers are reported on " \
-        "standard error. What calls return is the same either way.")
+        "standard error. What calls return is the same either way.") \
+    X(NUMBER, seed, SEED, "0", "0", "18446744073709551615", \
+        "Draws every choice of what runs next from this number, so that a run on the " \
+        "one worker this implies can be repeated; 0 draws nothing. For tests: see " \
+        "Repeatable runs.")
 
 /*
  * Names that begin so belong to the tests, benchmarks and tools: never settings, never

@@ -96,6 +96,7 @@ bool config_value_read(
 {
     switch (v->kind) {
     case WHOLE:
+    case NUMBER:
         return read_whole(text, out);
     case SIZE:
         return read_size(text, out);
@@ -130,6 +131,7 @@ const char *config_value_allowed(
 {
     static const char *const forms[] = {
         [WHOLE] = "a whole number from %s to %s",
+        [NUMBER] = "a whole number from %s to %s",
         [SIZE] = "bytes, or a number with K, M, G or T, from %s to %s",
         [SECONDS] = "seconds as a decimal number from %s to %s",
     };

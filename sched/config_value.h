@@ -11,7 +11,7 @@
  * by the files of the configuration alone.
  */
 
-enum config_kind { WHOLE, SIZE, SECONDS, WORD };
+enum config_kind { WHOLE, NUMBER, SIZE, SECONDS, WORD };
 
 struct config_variable {
     enum config_kind kind;

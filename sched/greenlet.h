@@ -25,7 +25,7 @@
  *
  * Who may touch what:
  *   next              the run queue, deque or free list it is in
- *   stack_pointer, activation, joiner, timeouts_pending   its worker
+ *   stack_pointer, activation, joiner, attention   its worker
  *   function, value   set by the spawn; value is replaced at the end, before DONE
  *   owner             set by a local spawn, else by the starter, before it runs; with
  *                     NULL it hasn't started. Read by anybody
@@ -59,6 +59,13 @@ enum {
     GREENLET_REFERENCE = 1 << 8
 };
 
+/*
+ * Not 0: the next blocking call takes its slow way (waiter_interrupt). Each
+ * grove_timeout that has fired and was not reported counts ATTENTION_TIMEOUT, so all
+ * but the lowest bit is their number. ATTENTION_CHANCE is for seeded runs (chance.h).
+ */
+enum { ATTENTION_CHANCE = 1, ATTENTION_TIMEOUT = 2 };
+
 struct grove {
     struct grove *next;
     void *stack_pointer; /* NULL: unstarted; meaningless while it runs */
@@ -74,7 +81,7 @@ struct grove {
     uint64_t id;
     struct message kill_message;
     _Atomic(int) kill_error;
-    int timeouts_pending; /* fired, not yet reported by a blocking call */
+    int attention; /* what its next blocking call has to deal with: see below */
     _Atomic(char *) name;
     struct extra *extra;
 };

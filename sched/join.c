@@ -25,7 +25,7 @@ static bool detach_await(struct waiter *waiter)
 static inline bool interrupted(struct grove *me)
 {
     return atomic_load_explicit(&me->kill_error, memory_order_relaxed) != 0 ||
-           me->timeouts_pending != 0;
+           me->attention != 0;
 }
 
 /* Parks [me] as the joiner of [g], and runs [next] (NULL: whatever is next). Returns 0

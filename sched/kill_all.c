@@ -17,6 +17,7 @@
 
 #include <errno.h>
 
+#include "sched/chance.h"
 #include "sched/lane.h"
 #include "sched/record.h"
 #include "sched/spawn.h"
@@ -38,12 +39,41 @@ static struct worker *owner_of(struct grove *greenlet)
     return atomic_load_explicit(&greenlet->owner, memory_order_relaxed);
 }
 
+/* Of those of [worker], the one with the least number above [id]. */
+static struct grove *next_own(struct worker *worker, uint64_t id)
+{
+    struct grove *greenlet, *next = NULL;
+
+    for (size_t i = 0; (greenlet = record_at(i)); i++)
+        if (lives(greenlet) && owner_of(greenlet) == worker && greenlet->id > id &&
+            (!next || greenlet->id < next->id))
+            next = greenlet;
+    return next;
+}
+
+/* In the order of their numbers: which record a greenlet gets depends on the runs
+ * before in the same process. */
+static void kill_own_in_order(struct worker *worker)
+{
+    struct grove *greenlet = NULL;
+    uint64_t id = 0;
+
+    while ((greenlet = next_own(worker, id))) {
+        id = greenlet->id;
+        grove_kill(greenlet, 0);
+    }
+}
+
 /* Asks those of the calling thread's worker to end. */
 static void kill_own(struct worker *worker)
 {
     struct grove *greenlet;
 
     spawn_kill_held(worker);
+    if (chance_for(worker)) {
+        kill_own_in_order(worker);
+        return;
+    }
     for (size_t i = 0; (greenlet = record_at(i)); i++)
         if (lives(greenlet) && owner_of(greenlet) == worker)
             grove_kill(greenlet, 0);

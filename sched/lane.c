@@ -23,6 +23,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "sched/chance.h"
 #include "sched/fork.h"
 #include "sched/hub.h"
 #include "sched/overflow.h"
@@ -148,6 +149,8 @@ static void unlist(struct worker *lane)
 
 bool lane_push(struct grove *greenlet)
 {
+    if (chance_on) /* no seed repeats what two threads do */
+        return false;
     if (wants_lane())
         make_lane();
     if (lane_count() == 0)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "sched/activation.h"
+#include "sched/chance.h"
 #include "sched/record.h"
 #include "sched/runtime.h"
 
@@ -71,6 +72,15 @@ void report_misuse(const char *call, const char *what)
     write_all(text, (size_t)length);
 }
 
+/* Once a run is enough to repeat it. */
+static void mention_seed(FILE *out)
+{
+    uint64_t seed = chance_to_report();
+
+    if (seed)
+        fprintf(out, "grove: seed %llu\n", (unsigned long long)seed);
+}
+
 static void list_waiting(FILE *out)
 {
     struct grove *greenlet;
@@ -96,6 +106,7 @@ void report_deadlock(void)
     fprintf(
         report.out, "grove: deadlock: nothing can wake the main greenlet any more\n");
     list_waiting(report.out);
+    mention_seed(report.out);
     report_end(&report);
 }
 
@@ -113,6 +124,7 @@ void report_failure(struct grove *greenlet, int error, const char *text)
     if (count > 0)
         print_frames(
             report.out, frames + 1, count - 1); /* the first is this function */
+    mention_seed(report.out);
     report_end(&report);
 }
 

@@ -11,6 +11,7 @@
 #include <grove/runtime.h>
 
 #include "sched/barrier.h"
+#include "sched/chance.h"
 #include "sched/fork.h"
 #include "sched/guest.h"
 #include "sched/hub.h"
@@ -194,6 +195,7 @@ static int start(void)
         goto destroy_stacks;
     overflow_install(&overflow_hooks);
     idle_reset();
+    chance_start(runtime_config.seed);
     atomic_store_explicit(&runtime_stop, false, memory_order_relaxed);
     if (make_workers() < 0)
         goto free_made;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/scheduler.h"
 
+#include "sched/chance.h"
 #include "sched/deadlock.h"
 #include "sched/hub.h"
 #include "sched/idle.h"
@@ -77,6 +78,14 @@ static void publish_gauges(struct worker *worker)
     stats_set(stats, stacks_cached, worker->stacks.count);
 }
 
+/* Seeds must not depend on time. */
+static bool time_to_poll(const struct worker *worker, nanoseconds now)
+{
+    if (chance_for(worker))
+        return chance_draw(4) == 0;
+    return now - worker->last_poll >= runtime_switch_interval / 2;
+}
+
 /* I/O first: what became ready before a timeout fired counts. */
 static void look_around(struct worker *worker, nanoseconds now)
 {
@@ -84,8 +93,7 @@ static void look_around(struct worker *worker, nanoseconds now)
 
     worker->current = NULL;
     deliver(worker);
-    if (hub_watches(worker->hub) &&
-        now - worker->last_poll >= runtime_switch_interval / 2)
+    if (hub_watches(worker->hub) && time_to_poll(worker, now))
         poll_hub(worker, now);
     if (timers_next(&worker->timers) <= now)
         timers_expire(&worker->timers, now);
@@ -116,6 +124,8 @@ void scheduler_tick(struct worker *worker)
             runqueue_push_first(&worker->ready, oldest);
         publish_gauges(worker);
     }
+    if (chance_for(worker))
+        chance_turn(worker);
 }
 
 /* Takes from the victims in the order of their distance, from a random place on within
@@ -158,6 +168,8 @@ static struct grove *take_ready(struct worker *worker)
 {
     struct grove *next;
 
+    if (chance_for(worker))
+        chance_turn(worker);
     do {
         if (!(next = runqueue_pop(&worker->ready)) &&
             !(next = deque_pop(&worker->deque)) &&

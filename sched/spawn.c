@@ -27,7 +27,7 @@ static inline void fill(struct grove *greenlet, grove_fn fn, void *arg, uint64_t
     greenlet->activation = NULL;
     greenlet->error = 0;
     greenlet->id = id;
-    greenlet->timeouts_pending = 0;
+    greenlet->attention = 0;
     atomic_store_explicit(&greenlet->owner, NULL, memory_order_relaxed);
     atomic_store_explicit(&greenlet->kill_error, 0, memory_order_relaxed);
     /* One reference for the caller, one for the runtime. */

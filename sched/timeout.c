@@ -27,13 +27,13 @@ static void fire(struct timer *timer)
         return;
     }
     t->pending_ = true;
-    greenlet->timeouts_pending++;
+    greenlet->attention += ATTENTION_TIMEOUT;
 }
 
 static void take_pending(grove_timeout_t *t)
 {
     t->pending_ = false;
-    t->greenlet_->timeouts_pending--;
+    t->greenlet_->attention -= ATTENTION_TIMEOUT;
 }
 
 void timeouts_take_pending(struct grove *greenlet)
@@ -72,7 +72,7 @@ int grove_timeout_start(grove_timeout_t *t, double seconds)
         return -1;
     t->greenlet_ = me;
     t->fired_ = t->pending_ = at_once;
-    me->timeouts_pending += at_once;
+    me->attention += at_once ? ATTENTION_TIMEOUT : 0;
     t->next_ = me->activation->timeouts;
     me->activation->timeouts = t;
     return 0;

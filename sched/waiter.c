@@ -8,9 +8,24 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sched/chance.h"
 #include "sched/container.h"
 #include "sched/scheduler.h"
 #include "sched/timeouts.h"
+
+/* waiter_interrupt where there is something to attend to. */
+static __attribute__((noinline)) int attend(struct grove *me)
+{
+    if (me->attention & ATTENTION_CHANCE)
+        chance_at_wait(me);
+    int error = atomic_load_explicit(&me->kill_error, memory_order_relaxed);
+    if (error)
+        return error;
+    if (me->attention < ATTENTION_TIMEOUT)
+        return 0;
+    timeouts_take_pending(me);
+    return ETIMEDOUT;
+}
 
 int waiter_interrupt(void)
 {
@@ -21,13 +36,10 @@ int waiter_interrupt(void)
     struct grove *me = worker->current;
     if (!me)
         return EDEADLK;
-    int error = atomic_load_explicit(&me->kill_error, memory_order_relaxed);
-    if (__builtin_expect(error != 0, 0))
-        return error;
-    if (__builtin_expect(me->timeouts_pending != 0, 0)) {
-        timeouts_take_pending(me);
-        return ETIMEDOUT;
-    }
+    if (__builtin_expect(me->attention != 0 || atomic_load_explicit(&me->kill_error,
+                                                   memory_order_relaxed) != 0,
+            0))
+        return attend(me);
     return 0;
 }
 

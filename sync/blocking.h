@@ -32,7 +32,7 @@ static inline int blocking_begin(double timeout)
     const struct worker *worker = worker_self;
 
     if (LIKELY(timeout < 0 && worker && worker->current &&
-               worker->current->timeouts_pending == 0 &&
+               worker->current->attention == 0 &&
                atomic_load_explicit(
                    &worker->current->kill_error, memory_order_relaxed) == 0))
         return 0;

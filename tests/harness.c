@@ -155,12 +155,27 @@ static void test_started(const CU_pTest test, const CU_pSuite suite)
     watchdog_set(test->pName);
 }
 
+/* As a command to paste into a shell. */
+static void print_replay(const char *test)
+{
+    const char *seed = getenv("GROVE_SEED"), *clock = getenv("GROVE_CLOCK");
+
+    printf("# replay: GROVE_TEST_SEED=%llu", (unsigned long long)harness_seed());
+    if (seed)
+        printf(" GROVE_SEED=%s", seed);
+    if (clock)
+        printf(" GROVE_CLOCK=%s", clock);
+    printf(" %s '%s'\n", arguments[0], test);
+}
+
 static void test_ended(
     const CU_pTest test, const CU_pSuite suite, const CU_pFailureRecord failures)
 {
     watchdog_set(NULL);
     for (CU_pFailureRecord f = failures; f; f = f->pNext)
         printf("# %s:%u: %s\n", f->strFileName, f->uiLineNumber, f->strCondition);
+    if (failures)
+        print_replay(test->pName);
     printf("%s %u - %s: %s\n", failures ? "not ok" : "ok", ++tests_ended, suite->pName,
         test->pName);
     fflush(stdout);

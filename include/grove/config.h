@@ -60,7 +60,9 @@ typedef struct grove_config {
     double max_blocking_time; /* GROVE_MAX_BLOCKING_TIME: seconds without a switch until
                                  a worker is reported, up to 86400, or
                                  GROVE_MAX_BLOCKING_TIME_OFF */
-    uint64_t reserved[10];    /* must be zero */
+    uint64_t seed;            /* GROVE_SEED: what runs next is drawn from it, by one
+                                 worker */
+    uint64_t reserved[9];     /* must be zero */
 } grove_config_t;
 
 #endif
