@@ -24,6 +24,7 @@ var benchmarks = map[string]func(repetitions int){
 	"channel":     benchChannel,
 	"mpmc":        benchMpmc,
 	"lock":        benchLock,
+	"select":      benchSelect,
 	"asleep":      benchAsleep,
 	"cpu":         benchCPU,
 	"echo":        benchEcho,
