@@ -118,6 +118,20 @@ switch_resume:
     .cfi_endproc
     .size switch_resume, . - switch_resume
 
+    /* What functions marked SWITCH_RETURN (switch.h) end with, by its name in gcc. */
+    .globl __x86_return_thunk
+    .hidden __x86_return_thunk
+    .type __x86_return_thunk, @function
+    .p2align 5
+__x86_return_thunk:
+    .cfi_startproc
+    popq %rcx
+    .cfi_adjust_cfa_offset -8
+    .cfi_register rip, rcx
+    jmpq *%rcx
+    .cfi_endproc
+    .size __x86_return_thunk, . - __x86_return_thunk
+
 #endif
 
 #if defined(__linux__) && defined(__ELF__)

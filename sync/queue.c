@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "sched/switch.h"
 #include "sync/queue_items.h"
 
 enum { FIRST_CAPACITY = 16 };
@@ -161,22 +162,42 @@ static inline void wake(struct waiter *woken)
 }
 
 /*
- * The end of a put or get that has to wait or fail, given what its attempt came to.
- * Comes inside the section and leaves it: kept out of the usual path, which then needs
- * no waiter, but without entering the section twice.
+ * The ends of a put or get that has to wait, or to fail. They come inside the section
+ * and leave it: kept out of the usual path, which then needs no waiter, but without
+ * entering the section twice.
  */
-static __attribute__((noinline)) int put_waiting(
-    struct grove_queue *queue, void *item, double timeout, int result)
+static __attribute__((noinline)) SWITCH_RETURN int wait_for_room(
+    struct grove_queue *queue, void *item, double timeout)
 {
     struct queue_waiter self;
 
-    if (result == MUST_WAIT && timeout != 0) {
-        (void)waiter_init(&self.waiter);
-        queue_link(queue, &queue->putters, &self);
-        self.waiter.item = item;
-        queue_leave(queue);
-        return answer(waiter_park(&self.waiter, timeout));
-    }
+    (void)waiter_init(&self.waiter);
+    queue_link(queue, &queue->putters, &self);
+    self.waiter.item = item;
+    queue_leave(queue);
+    return answer(waiter_park(&self.waiter, timeout));
+}
+
+static __attribute__((noinline)) SWITCH_RETURN int wait_for_item(
+    struct grove_queue *queue, double timeout, void **item, bool peeks)
+{
+    struct queue_waiter self;
+
+    (void)waiter_init(&self.waiter);
+    queue_link(queue, &queue->getters, &self);
+    self.peeks = peeks;
+    queue_leave(queue);
+    int error = waiter_park(&self.waiter, timeout);
+    if (error == 0 && item)
+        *item = self.waiter.item;
+    return answer(error);
+}
+
+static __attribute__((noinline)) int put_not_yet(
+    struct grove_queue *queue, void *item, double timeout, int result)
+{
+    if (result == MUST_WAIT && timeout != 0)
+        return wait_for_room(queue, item, timeout);
     queue_leave(queue);
     if (result == MUST_WAIT)
         return answer(EAGAIN);
@@ -185,22 +206,13 @@ static __attribute__((noinline)) int put_waiting(
     return answer(result);
 }
 
-static __attribute__((noinline)) int get_waiting(
+static inline int get_not_yet(
     struct grove_queue *queue, double timeout, void **item, bool peeks, int result)
 {
-    struct queue_waiter self;
-
-    if (result == MUST_WAIT && timeout != 0) {
-        (void)waiter_init(&self.waiter);
-        queue_link(queue, &queue->getters, &self);
-        self.peeks = peeks;
-    }
+    if (result == MUST_WAIT && timeout != 0)
+        return wait_for_item(queue, timeout, item, peeks);
     queue_leave(queue);
-    if (result == MUST_WAIT)
-        result = timeout == 0 ? EAGAIN : waiter_park(&self.waiter, timeout);
-    if (result == 0 && item)
-        *item = self.waiter.item;
-    return answer(result);
+    return answer(result == MUST_WAIT ? EAGAIN : result);
 }
 
 int grove_queue_put(grove_queue_t *queue, void *item, double timeout)
@@ -213,7 +225,7 @@ int grove_queue_put(grove_queue_t *queue, void *item, double timeout)
     queue_enter(queue);
     int result = offer(queue, item, &woken);
     if (UNLIKELY(result))
-        return put_waiting(queue, item, timeout, result);
+        return put_not_yet(queue, item, timeout, result);
     queue_leave(queue);
     wake(woken);
     return 0;
@@ -230,7 +242,7 @@ int grove_queue_get(grove_queue_t *queue, double timeout, void **item)
     queue_enter(queue);
     int result = take(queue, &got, &woken);
     if (UNLIKELY(result))
-        return get_waiting(queue, timeout, item, false, result);
+        return get_not_yet(queue, timeout, item, false, result);
     queue_leave(queue);
     wake(woken);
     if (item)
@@ -248,7 +260,7 @@ int grove_queue_peek(grove_queue_t *queue, double timeout, void **item)
     queue_enter(queue);
     int result = look(queue, &front);
     if (result)
-        return get_waiting(queue, timeout, item, true, result);
+        return get_not_yet(queue, timeout, item, true, result);
     queue_leave(queue);
     if (item)
         *item = front;
