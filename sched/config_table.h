@@ -53,7 +53,12 @@
     X(NUMBER, seed, SEED, "0", "0", "18446744073709551615", \
         "Draws every choice of what runs next from this number, so that a run on the " \
         "one worker this implies can be repeated; 0 draws nothing. For tests: see " \
-        "Repeatable runs.")
+        "Repeatable runs.") \
+    X(WORD, clock, CLOCK, "real", "real|virtual", "", \
+        "Whether timeouts and sleeps take real time. Virtual time stands still while " \
+        "anything runs and jumps to the next timer when all greenlets wait. For " \
+        "tests: " \
+        "see Repeatable runs.")
 
 /*
  * Names that begin so belong to the tests, benchmarks and tools: never settings, never

@@ -6,17 +6,14 @@
  * Finding out that nothing can ever wake anybody: all workers sleep without a deadline,
  * no hub watches anything, no message is under way, and the process has no thread that
  * isn't the library's. Then the main greenlet's blocking call fails with EDEADLK, and a
- * report lists who waits (gevent's LoopExit). Costs a worker one store when it falls
+ * report lists who waits (gevent's LoopExit). Costs a worker a few stores when it falls
  * asleep; the rest happens only when all of them do.
  */
 
 #include "sched/worker.h"
 
 /* The worker is about to sleep until [deadline]. False: don't, its main greenlet has
- * just been made ready. */
+ * just been made ready. Either way quiet_end follows. */
 bool deadlock_falling_asleep(struct worker *worker, nanoseconds deadline);
-
-/* It is awake again. */
-void deadlock_awake(struct worker *worker);
 
 #endif

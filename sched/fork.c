@@ -13,6 +13,7 @@ static void forget(void)
     inject_forget();
     lane_forget();
     deadlock_forget();
+    clock_forget();
     monitor_forget();
     record_forget();
     stack_forget();

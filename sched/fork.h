@@ -25,6 +25,7 @@ void guest_forget(void);
 void worker_forget(void);
 void runtime_forget(void);
 void deadlock_forget(void);
+void clock_forget(void);
 void monitor_forget(void);
 void lane_forget(void);
 

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "sched/chance.h"
+#include "sched/clock.h"
 #include "sched/fork.h"
 #include "sched/hub.h"
 #include "sched/overflow.h"
@@ -128,7 +129,7 @@ static void make_lane(void)
 
     pthread_mutex_lock(&making);
     if (wants_lane()) {
-        nanoseconds now = timers_clock();
+        nanoseconds now = clock_real();
         if (now >= next_try && !add_lane())
             next_try = now + TRY_AGAIN_AFTER;
     }

@@ -12,6 +12,7 @@
 
 #include "sched/barrier.h"
 #include "sched/chance.h"
+#include "sched/clock.h"
 #include "sched/fork.h"
 #include "sched/guest.h"
 #include "sched/hub.h"
@@ -196,6 +197,7 @@ static int start(void)
     overflow_install(&overflow_hooks);
     idle_reset();
     chance_start(runtime_config.seed);
+    clock_start(runtime_config.clock == GROVE_CLOCK_VIRTUAL);
     atomic_store_explicit(&runtime_stop, false, memory_order_relaxed);
     if (make_workers() < 0)
         goto free_made;
@@ -367,6 +369,11 @@ struct worker *worker_enter(void)
     if ((worker = guest_new()))
         errno = saved_errno;
     return worker;
+}
+
+double grove_now(void)
+{
+    return (double)timers_clock() / 1e9;
 }
 
 int grove_worker_count(void)

@@ -2,11 +2,13 @@
 #include "sched/scheduler.h"
 
 #include "sched/chance.h"
+#include "sched/clock.h"
 #include "sched/deadlock.h"
 #include "sched/hub.h"
 #include "sched/idle.h"
 #include "sched/inject.h"
 #include "sched/lane.h"
+#include "sched/quiet.h"
 #include "sched/runtime.h"
 #include "sched/spin.h"
 #include "sched/waiter.h"
@@ -30,6 +32,7 @@ static bool deliver(struct worker *worker)
 {
     if (atomic_load_explicit(&worker->inbox.top, memory_order_relaxed) == NULL)
         return false;
+    worker->acted = true;
     struct message *message = inbox_take(&worker->inbox);
     while (message) {
         struct message *next = message->next;
@@ -83,6 +86,8 @@ static bool time_to_poll(const struct worker *worker, nanoseconds now)
 {
     if (chance_for(worker))
         return chance_draw(4) == 0;
+    if (clock_virtual_for(worker)) /* stands still meanwhile */
+        return true;
     return now - worker->last_poll >= runtime_switch_interval / 2;
 }
 
@@ -113,6 +118,8 @@ void scheduler_tick(struct worker *worker)
     nanoseconds now = timers_clock();
 
     set_budget(worker, now);
+    if (clock_virtual_for(worker))
+        now = clock_turn(worker);
     look_around(worker, now);
     if (++worker->ticks % TICKS_TO_OLDEST == 0) {
         struct grove *oldest = deque_take_oldest(&worker->deque);
@@ -237,14 +244,14 @@ static void spin_for_work(struct worker *worker, bool searching)
         return;
     if (hub_watches(worker->hub))
         limit /= 8;
-    nanoseconds end = timers_clock() + limit;
+    nanoseconds end = clock_real() + limit;
     do {
         for (int i = 0; i < 16; i++) {
             if (something_came(worker, searching))
                 return;
             cpu_relax();
         }
-    } while (timers_clock() < end);
+    } while (clock_real() < end);
 }
 
 /*
@@ -281,18 +288,28 @@ static nanoseconds trim_stacks(struct worker *worker, nanoseconds now)
     return worker->next_trim;
 }
 
+/* False: there is something to run now, or to look at again. */
+static bool falling_asleep(struct worker *worker, nanoseconds deadline)
+{
+    if (clock_virtual_for(worker) && !clock_falling_asleep(worker, deadline))
+        return false;
+    return deadlock_falling_asleep(worker, deadline);
+}
+
 static bool sleep_in_hub(struct worker *worker, bool searching)
 {
-    nanoseconds before = timers_clock();
+    nanoseconds before = clock_real();
     nanoseconds deadline = timers_next(&worker->timers);
     nanoseconds trim = trim_stacks(worker, before);
 
     publish_gauges(worker);
-    if (!deadlock_falling_asleep(worker, deadline)) {
-        deadlock_awake(worker);
+    if (!falling_asleep(worker, deadline)) {
+        quiet_end(worker);
         return searching;
     }
-    if (trim < deadline)
+    if (clock_virtual_for(worker)) /* who makes time jump to it rings the hub */
+        deadline = TIMERS_NEVER;
+    else if (trim < deadline)
         deadline = trim;
     stats_park(worker->stats, (uint64_t)before);
     if (worker->index >= 0) {
@@ -305,10 +322,11 @@ static bool sleep_in_hub(struct worker *worker, bool searching)
             hub_wait(worker->hub, deadline);
         atomic_store_explicit(&worker->sleeping, false, memory_order_relaxed);
     }
-    deadlock_awake(worker);
-    nanoseconds after = timers_clock();
+    quiet_end(worker);
+    nanoseconds after = clock_real();
     stats_unpark(worker->stats, (uint64_t)after);
-    worker->last_tick = worker->last_poll = after;
+    worker->last_tick = worker->last_poll =
+        clock_virtual_for(worker) ? timers_clock() : after;
     if (worker_count > 1)
         adapt_spin(worker, after - before, searching || !inbox_empty(&worker->inbox));
     return searching;
@@ -322,7 +340,7 @@ static void look_at_hub(struct worker *worker)
 
     if (hub_watches(worker->hub) && (worker->spin_limit || idle_work_exists()))
         poll_hub(worker, now);
-    timers_expire(&worker->timers, now);
+    worker->acted |= timers_expire(&worker->timers, now) > 0;
 }
 
 struct grove *scheduler_search(struct worker *worker)
@@ -331,6 +349,7 @@ struct grove *scheduler_search(struct worker *worker)
     struct grove *next;
 
     worker->current = NULL;
+    worker->acted = true;
     for (;;) {
         if ((deliver(worker) || (glance(worker) && deliver(worker))) &&
             (next = take_ready(worker)))

@@ -3,18 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define ARITY 4
 #define FIRST_CAPACITY 64
-
-nanoseconds timers_clock(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (nanoseconds)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 nanoseconds timers_deadline(double seconds)
 {

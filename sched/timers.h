@@ -18,7 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Nanoseconds of CLOCK_MONOTONIC. */
+/* Nanoseconds of the clock that the worker's timers use: CLOCK_MONOTONIC, unless that
+ * is virtual (clock.h). */
 typedef int64_t nanoseconds;
 #define TIMERS_NEVER INT64_MAX
 
@@ -42,6 +43,7 @@ struct timers {
     uint32_t order;
 };
 
+/* Of the calling thread. */
 nanoseconds timers_clock(void);
 
 /* The deadline [seconds] from now, saturating at TIMERS_NEVER. */

@@ -219,9 +219,9 @@ void worker_adopt_thread(struct worker *worker)
     worker->errno_address = &errno;
     worker->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
     worker->current = worker->main;
-    worker->last_tick = worker->last_poll = timers_clock();
     describe_stack(worker);
     worker_self = worker;
+    worker->last_tick = worker->last_poll = timers_clock(); /* its own: clock.h */
 }
 
 /* What still lies in a queue has ended: its queue's reference is all that is left. */

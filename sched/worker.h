@@ -16,7 +16,7 @@
  *
  * Who may touch what:
  *   inbox, sleeping       any thread (see inbox.h, idle.h)
- *   quiet                 counted up by the owner, read by other workers (deadlock.c)
+ *   quiet, sleeps_until, looked   written by the owner, read by others (quiet.h)
  *   deque                 owner at the bottom, thieves at the top (deque.h)
  *   in_section            read by revokers (section.h)
  *   next_sleeper, listed  idle.c's lock; of a lane thread lane.c's
@@ -84,8 +84,11 @@ struct worker {
     uint32_t spin_limit; /* how long a search may last, adapted (idle.c) */
     void *thread;        /* pthread_t of a thread that the library made */
     struct worker *next_guest;
-    uint32_t active;    /* started greenlets that have not ended */
-    struct extra *held; /* of those deferred or delayed here; by next_held */
+    uint32_t active;  /* started greenlets that have not ended */
+    uint32_t outside; /* greenlets that wait for what comes without fail (quiet.h) */
+    uint32_t awake_ticks; /* since it slept; virtual clock (clock.c) */
+    bool acted;           /* has run something since it slept; virtual clock */
+    struct extra *held;   /* of those deferred or delayed here; by next_held */
 
     /* Under idle.c's or lane.c's lock. */
     struct worker *next_sleeper;
@@ -97,7 +100,11 @@ struct worker {
     struct inbox inbox __attribute__((aligned(64)));
     _Atomic(bool) sleeping;
     _Atomic(bool) kill_all_sent;
-    _Atomic(uint32_t) quiet; /* odd: asleep, and nothing of its own will wake it */
+    /* Written by the worker, read by others. */
+    _Atomic(uint32_t) quiet; /* odd: asleep, and, with the real clock, nothing of its
+                                own will wake it */
+    _Atomic(nanoseconds) sleeps_until;
+    _Atomic(uint64_t) looked;
 };
 
 /* The calling thread's worker; NULL on a plain thread. Initial-exec: one load. */

@@ -29,6 +29,13 @@ typedef enum grove_report {
     GROVE_REPORT_OFF,
 } grove_report_t;
 
+/* Which time timeouts and sleeps take. */
+typedef enum grove_clock {
+    GROVE_CLOCK_DEFAULT, /* as GROVE_CLOCK says in the environment, else real */
+    GROVE_CLOCK_REAL,
+    GROVE_CLOCK_VIRTUAL, /* jumps to the next timer when all greenlets wait */
+} grove_clock_t;
+
 /* stack_cache: keep no unused stacks, whatever the environment says. */
 #define GROVE_STACK_CACHE_NONE SIZE_MAX
 
@@ -62,7 +69,9 @@ typedef struct grove_config {
                                  GROVE_MAX_BLOCKING_TIME_OFF */
     uint64_t seed;            /* GROVE_SEED: what runs next is drawn from it, by one
                                  worker */
-    uint64_t reserved[9];     /* must be zero */
+    grove_clock_t clock;      /* GROVE_CLOCK: the time of timeouts and sleeps */
+    uint32_t reserved_half;   /* must be zero */
+    uint64_t reserved[8];     /* must be zero */
 } grove_config_t;
 
 #endif

@@ -50,6 +50,14 @@ GROVE_API int grove_worker_count(void);
  * compute lane (GROVE_CPU). Never switches. */
 GROVE_API int grove_worker_self(void);
 
+/*
+ * Seconds of the clock that timeouts and sleeps of the caller take place in, for
+ * measuring how long something took: the monotonic clock of the system, but on workers
+ * with GROVE_CLOCK=virtual the virtual one, which begins with 0 when the runtime
+ * starts. Never switches. Any context.
+ */
+GROVE_API double grove_now(void);
+
 /* "MAJOR.MINOR.PATCH" of the linked library. Any context. */
 GROVE_API const char *grove_version(void);
 

@@ -315,8 +315,8 @@ static void bad_given_fields(void)
         "grove: grove_config_t.switch_interval=nan: ");
     expect_given_refused(&(grove_config_t){.max_blocking_time = 1e9},
         "grove: grove_config_t.max_blocking_time=1e+09: ");
-    expect_given_refused(&(grove_config_t){.reserved = {[8] = 1}},
-        "grove: grove_config_t.reserved[8]=1: must be 0");
+    expect_given_refused(&(grove_config_t){.reserved = {[7] = 1}},
+        "grove: grove_config_t.reserved[7]=1: must be 0");
 }
 
 static void given_does_not_hide_a_bad_variable(void)
