@@ -173,3 +173,85 @@ bool permits_publish(struct permits *permits, struct permit_waiter *self)
     section_leave(&permits->waiters.section);
     return none;
 }
+
+static bool detach_never(struct waiter *waiter)
+{
+    (void)waiter;
+    return false;
+}
+
+/* Takes a permit, or waits once. */
+static void take_or_park(
+    struct permits *permits, struct permit_waiter *self, bool woken)
+{
+    (void)waiter_init(&self->waiter);
+    self->waiter.detach = detach_never;
+    if (take_or_link(permits, self, woken))
+        self->handed = true;
+    else
+        (void)waiter_park(&self->waiter, GROVE_FOREVER);
+}
+
+void permits_resume(struct permits *permits, struct permit_waiter *self)
+{
+    while (!self->handed) {
+        if (permits_hot(permits, self))
+            permits_watch(permits);
+        take_or_park(permits, self, true);
+    }
+}
+
+void permits_acquire_surely(struct permits *permits)
+{
+    struct permit_waiter self = {.handed = false};
+
+    take_or_park(permits, &self, false);
+    permits_resume(permits, &self);
+}
+
+void permits_adopt(struct permits *permits, struct permit_waiter *waiter)
+{
+    section_enter(&permits->waiters.section);
+    waiter->turns = permits_turns(permits);
+    bool wake = permits->woken < permits_value(permits);
+    if (wake)
+        permits->woken++;
+    else
+        waiter_link(&permits->waiters, &waiter->waiter);
+    section_leave(&permits->waiters.section);
+    if (wake)
+        waiter_wake(&waiter->waiter, 0);
+}
+
+/* A woken one that takes no permit gives its wake to the next. */
+static void pass_wake_on(struct permits *permits)
+{
+    section_enter(&permits->waiters.section);
+    permits->woken--;
+    struct waiter *next = permits_next(permits);
+    section_leave(&permits->waiters.section);
+    if (next)
+        waiter_wake(next, 0);
+}
+
+int permits_await(struct permits *permits, double timeout)
+{
+    struct permit_waiter self = {.impatient = false};
+    int error = blocking_begin(timeout);
+
+    if (error)
+        return error;
+    section_enter(&permits->waiters.section);
+    bool available = permits_value(permits) > 0;
+    if (!available && timeout != 0) {
+        (void)waiter_init(&self.waiter);
+        waiter_link(&permits->waiters, &self.waiter);
+    }
+    section_leave(&permits->waiters.section);
+    if (available)
+        return 0;
+    error = timeout == 0 ? ETIMEDOUT : waiter_park(&self.waiter, timeout);
+    if (!error)
+        pass_wake_on(permits);
+    return error;
+}

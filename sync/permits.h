@@ -16,12 +16,15 @@
  *
  * No wake is lost: while [waiters] isn't empty, at least [value] of those once in it
  * have been woken and have neither asked anew nor given up yet: they are counted in
- * [woken]. One that gives up, killed or out of time, tries once more.
+ * [woken]. One that gives up, killed or out of time, tries once more; one that wants
+ * none (permits_await) passes its wake on.
  *
  *   value   written inside the section of waiters; read anywhere
  *   limit   constant; the most that value may be
  *   turns   permits taken so far; written inside, read by those who watch (permits.c)
- *   woken, and [impatient] and [handed] of a waiter   inside
+ *   woken   inside
+ *   turns of a waiter   who links it, before
+ *   impatient, handed   inside
  */
 
 #include "sync/blocking.h"
@@ -80,6 +83,24 @@ static inline int permits_acquire(struct permits *permits, double timeout)
     section_leave(&permits->waiters.section);
     return LIKELY(taken) ? 0 : permits_wait(permits, timeout);
 }
+
+/* Takes one, whatever happens: neither a kill nor a grove_timeout ends this wait, they
+ * show in the caller's next one. In a call that began with blocking_begin. */
+void permits_acquire_surely(struct permits *permits);
+
+/*
+ * Makes a waiter that was taken out of another list wait for a permit, as if it had
+ * called permits_acquire_surely: it sleeps on, without having been woken, until one is
+ * free, and then calls permits_resume. Its detach returns false from then on. For
+ * somebody else, outside any section; afterwards the waiter may be gone.
+ */
+void permits_adopt(struct permits *permits, struct permit_waiter *waiter);
+
+/* The rest of an adopted waiter's wait, after its waiter_park: it has a permit then. */
+void permits_resume(struct permits *permits, struct permit_waiter *self);
+
+/* Waits until one is free, and takes none: 0, or the error of the wait. */
+int permits_await(struct permits *permits, double timeout);
 
 /*
  * Whom a permit that was just given back goes to: takes that waiter out. NULL if nobody

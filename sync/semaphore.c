@@ -19,3 +19,13 @@ int grove_semaphore_value(const grove_semaphore_t *semaphore)
 {
     return (int)permits_value((const struct permits *)semaphore);
 }
+
+int grove_semaphore_wait(grove_semaphore_t *semaphore, double timeout)
+{
+    return answer(permits_await((struct permits *)semaphore, timeout));
+}
+
+bool grove_semaphore_locked(const grove_semaphore_t *semaphore)
+{
+    return grove_semaphore_value(semaphore) == 0;
+}

@@ -39,8 +39,18 @@ GROVE_API int grove_semaphore_acquire(grove_semaphore_t *semaphore, double timeo
  * Errors: EOVERFLOW one more than its limit. Never switches. */
 GROVE_API int grove_semaphore_release(grove_semaphore_t *semaphore);
 
+/*
+ * Waits until a permit is free, and takes none: by the return it may be gone again.
+ * In the order of the calls with those who wait to take one.
+ * Errors: ETIMEDOUT, ECANCELED, EDEADLK, EINVAL. May switch unless timeout is 0.
+ */
+GROVE_API int grove_semaphore_wait(grove_semaphore_t *semaphore, double timeout);
+
 /* Permits that are free now. Never switches. */
 GROVE_API int grove_semaphore_value(const grove_semaphore_t *semaphore);
+
+/* Whether no permit is free now. Never switches. */
+GROVE_API bool grove_semaphore_locked(const grove_semaphore_t *semaphore);
 
 GROVE_END
 

@@ -74,6 +74,59 @@ static void each_release_serves_the_first(void)
 }
 EVERYWHERE(each_release_serves_the_first)
 
+static void wait_takes_nothing(void)
+{
+    grove_semaphore_t one = GROVE_SEMAPHORE_INIT(1);
+
+    CHECK(!grove_semaphore_locked(&one));
+    CHECK_EQUAL(grove_semaphore_wait(&one, GROVE_FOREVER), 0);
+    CHECK_EQUAL(grove_semaphore_wait(&one, 0), 0);
+    CHECK_EQUAL(grove_semaphore_value(&one), 1);
+    CHECK_EQUAL(grove_semaphore_acquire(&one, 0), 0);
+    CHECK(grove_semaphore_locked(&one));
+    CHECK_ERROR(grove_semaphore_wait(&one, 0), ETIMEDOUT);
+    CHECK_ERROR(grove_semaphore_wait(&one, 0.001), ETIMEDOUT);
+    CHECK_ERROR(grove_semaphore_wait(&one, (double)NAN), EINVAL);
+    CHECK(one.waiters_.first_ == NULL);
+}
+EVERYWHERE(wait_takes_nothing)
+
+static void *wait_and_note(void *arg)
+{
+    CHECK_EQUAL(grove_semaphore_wait(&semaphore, GROVE_FOREVER), 0);
+    order[taken++] = (int)(intptr_t)arg;
+    return NULL;
+}
+
+/* One release: those who only wait are woken up to the one who takes the permit. */
+static void waits_are_served_up_to_the_first_acquire(void)
+{
+    static const grove_fn fn[] = {
+        wait_and_note, wait_and_note, take_and_note, wait_and_note, take_and_note};
+    enum { LINE = sizeof fn / sizeof *fn };
+    grove_t *waiter[LINE];
+
+    semaphore = (grove_semaphore_t)GROVE_SEMAPHORE_INIT(0);
+    taken = 0;
+    for (intptr_t i = 0; i < LINE; i++)
+        waiter[i] = must(grove_spawn(fn[i], (void *)i));
+    grove_yield();
+    grove_semaphore_release(&semaphore);
+    CHECK_EQUAL(taken, 0);
+    for (int i = 0; i < 3; i++)
+        grove_await(waiter[i]);
+    for (int i = 0; i < LINE; i++)
+        grove_yield();
+    CHECK_EQUAL(taken, 3);
+    grove_semaphore_release(&semaphore);
+    for (int i = 3; i < LINE; i++)
+        grove_await(waiter[i]);
+    for (int i = 0; i < LINE; i++)
+        CHECK_EQUAL(order[i], i);
+    CHECK_EQUAL(grove_semaphore_value(&semaphore), 0);
+}
+EVERYWHERE(waits_are_served_up_to_the_first_acquire)
+
 static atomic_int inside;
 static size_t rounds;
 
@@ -83,6 +136,8 @@ static void *pass_through(void *arg)
 
     for (size_t i = 0; i < rounds; i++) {
         double timeout = random_next(&state) % 8 ? GROVE_FOREVER : 0.00002;
+        if (random_next(&state) % 4 == 0)
+            CHECK(grove_semaphore_wait(&semaphore, timeout) == 0 || errno == ETIMEDOUT);
         if (grove_semaphore_acquire(&semaphore, timeout) != 0) {
             CHECK_EQUAL(errno, ETIMEDOUT);
             continue;
@@ -153,6 +208,61 @@ static void kills_race_releases(void)
 }
 EVERYWHERE(kills_race_releases)
 
+static void *take_rounds(void *arg)
+{
+    for (size_t i = 0; i < rounds; i++)
+        CHECK_EQUAL(grove_semaphore_acquire(&semaphore, GROVE_FOREVER), 0);
+    return arg;
+}
+
+static void *wait_until_killed(void *arg)
+{
+    uint64_t state = harness_seed() + (uintptr_t)arg;
+
+    for (;;) {
+        double timeout = random_next(&state) % 2 ? GROVE_FOREVER : 0.00003;
+        int result = grove_semaphore_wait(&semaphore, timeout);
+        if (result < 0 && errno == ECANCELED)
+            return NULL;
+        CHECK(result == 0 || errno == ETIMEDOUT);
+        grove_yield();
+    }
+}
+
+/* A wake that ended with who took no permit would leave one, and somebody who waits for
+ * it: the test would hang. */
+static void waits_lose_no_wake(void)
+{
+    uint64_t state = harness_seed();
+    grove_t *taker[PERMITS], *waiter[GREENLETS];
+
+    semaphore = (grove_semaphore_t)GROVE_SEMAPHORE_INIT(0);
+    rounds = harness_rounds(1000);
+    for (intptr_t i = 0; i < PERMITS; i++)
+        taker[i] = must(grove_go(take_rounds, NULL));
+    for (size_t given = 0; given < rounds * PERMITS;) {
+        for (intptr_t i = 0; i < GREENLETS; i++)
+            waiter[i] = must(grove_go(wait_until_killed, (void *)i));
+        for (uint32_t n = random_next(&state) % 64; n > 0; n--) {
+            if (given < rounds * PERMITS) {
+                grove_semaphore_release(&semaphore);
+                given++;
+            }
+            if (random_next(&state) % 2)
+                grove_yield();
+        }
+        for (int i = 0; i < GREENLETS; i++)
+            grove_kill(waiter[i], 0);
+        for (int i = 0; i < GREENLETS; i++)
+            grove_await(waiter[i]);
+    }
+    for (int i = 0; i < PERMITS; i++)
+        grove_await(taker[i]);
+    CHECK_EQUAL(grove_semaphore_value(&semaphore), 0);
+    CHECK(semaphore.waiters_.first_ == NULL);
+}
+EVERYWHERE(waits_lose_no_wake)
+
 /* A semaphore on the stack of who waits for it. */
 static void *give(void *arg)
 {
@@ -208,8 +318,12 @@ int main(void)
         TEST("counts down and up", counts_down_and_up),
         TEST("a bounded one overflows", a_bounded_one_overflows),
         TEST("each release serves the first", each_release_serves_the_first),
+        TEST("wait takes nothing", wait_takes_nothing),
+        TEST("waits are served up to the first acquire",
+            waits_are_served_up_to_the_first_acquire),
         TEST("lets so many in and loses none", lets_so_many_in_and_loses_none),
         TEST("kills race releases", kills_race_releases),
+        TEST("waits lose no wake", waits_lose_no_wake),
         TEST("one may die after the acquire", one_may_die_after_the_acquire),
     };
     return harness_main("semaphore", tests, sizeof tests / sizeof *tests);
