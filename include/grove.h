@@ -4,6 +4,7 @@
 #define GROVE_H
 
 #include <grove/base.h>
+#include <grove/cond.h>
 #include <grove/config.h>
 #include <grove/event.h>
 #include <grove/greenlet.h>
