@@ -15,6 +15,7 @@
 #include <grove/queue.h>
 #include <grove/result.h>
 #include <grove/runtime.h>
+#include <grove/rwlock.h>
 #include <grove/select.h>
 #include <grove/semaphore.h>
 #include <grove/server.h>
