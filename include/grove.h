@@ -21,5 +21,6 @@
 #include <grove/semaphore.h>
 #include <grove/server.h>
 #include <grove/timeout.h>
+#include <grove/waitgroup.h>
 
 #endif
