@@ -13,6 +13,7 @@
 #include <grove/local.h>
 #include <grove/lock.h>
 #include <grove/net.h>
+#include <grove/once.h>
 #include <grove/queue.h>
 #include <grove/result.h>
 #include <grove/runtime.h>
