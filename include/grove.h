@@ -10,6 +10,7 @@
 #include <grove/event.h>
 #include <grove/greenlet.h>
 #include <grove/io.h>
+#include <grove/iwait.h>
 #include <grove/local.h>
 #include <grove/lock.h>
 #include <grove/net.h>

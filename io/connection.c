@@ -55,7 +55,7 @@ static int pause_for_backlog(struct fd_use *use)
     if (use->timeout > 0) {
         if (!use->deadline)
             use->deadline = timers_deadline(use->timeout);
-        if (fd_time_left(use->deadline) == 0)
+        if (timers_left(use->deadline) == 0)
             return answer(ETIMEDOUT);
     }
     return grove_sleep(0.001);

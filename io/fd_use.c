@@ -35,13 +35,6 @@ int fd_use_begin(struct fd_use *use, int fd, double timeout)
     return 0;
 }
 
-double fd_time_left(nanoseconds deadline)
-{
-    nanoseconds left = deadline - timers_clock();
-
-    return left > 0 ? (double)left / 1e9 : 0;
-}
-
 static int wait_natively(int fd, int events, double timeout)
 {
     struct pollfd poll_fd = {.fd = fd};
@@ -96,7 +89,7 @@ int fd_use_wait(struct fd_use *use, int events)
     if (timeout > 0) {
         if (!use->deadline)
             use->deadline = timers_deadline(timeout);
-        else if ((timeout = fd_time_left(use->deadline)) == 0)
+        else if ((timeout = timers_left(use->deadline)) == 0)
             return answer(ETIMEDOUT);
     }
     int error = use->watch ? wait_in_hub(use->watch, events, timeout)

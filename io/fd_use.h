@@ -34,9 +34,6 @@ int fd_use_wait(struct fd_use *use, int events);
  * value. */
 int fd_wait_park(struct fd_wait *wait, double timeout);
 
-/* Seconds until [deadline], 0 when it has passed. */
-double fd_time_left(nanoseconds deadline);
-
 static inline bool fd_use_drained(const struct fd_use *use)
 {
     return use->watch && use->watch->drained;

@@ -129,7 +129,7 @@ static int connect_any(const struct addrinfo *one, double timeout)
         fd = connect_one(one, timeout);
         if (fd >= 0 || errno == ETIMEDOUT || errno == ECANCELED || errno == EDEADLK)
             break;
-        if (timeout > 0 && (timeout = fd_time_left(deadline)) == 0) {
+        if (timeout > 0 && (timeout = timers_left(deadline)) == 0) {
             errno = ETIMEDOUT;
             break;
         }

@@ -60,7 +60,7 @@ static int look_after_close(struct polling *polling, const struct fd_wait *wait,
 
 static double time_left(const struct polling *polling)
 {
-    return polling->timeout > 0 ? fd_time_left(polling->deadline) : polling->timeout;
+    return polling->timeout > 0 ? timers_left(polling->deadline) : polling->timeout;
 }
 
 /* The microsecond is for the rounding of seconds: a wait that took all the time must

@@ -192,7 +192,7 @@ static int wait_idle(struct grove_server *server, double timeout)
         if (grove_event_wait(&server->idle, timeout) < 0)
             return errno;
         if (timeout > 0)
-            timeout = fd_time_left(deadline);
+            timeout = timers_left(deadline);
     }
 }
 

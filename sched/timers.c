@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <grove/base.h>
+
 #define ARITY 4
 #define FIRST_CAPACITY 64
 
@@ -18,6 +20,14 @@ nanoseconds timers_deadline(double seconds)
     if ((double)delay < exact)
         delay++;
     return timers_clock() + delay;
+}
+
+double timers_left(nanoseconds deadline)
+{
+    if (deadline == TIMERS_NEVER)
+        return GROVE_FOREVER;
+    nanoseconds left = deadline - timers_clock();
+    return left > 0 ? (double)left / 1e9 : 0;
 }
 
 static int before(const struct timer_entry *a, const struct timer_entry *b)

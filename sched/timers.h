@@ -49,6 +49,9 @@ nanoseconds timers_clock(void);
 /* The deadline [seconds] from now, saturating at TIMERS_NEVER. */
 nanoseconds timers_deadline(double seconds);
 
+/* Seconds until [deadline], 0 when it has passed; GROVE_FOREVER for TIMERS_NEVER. */
+double timers_left(nanoseconds deadline);
+
 /* 0, or -1 with errno ENOMEM. The timer isn't running and has [fire] set. */
 int timers_add(struct timers *timers, struct timer *timer, nanoseconds deadline);
 

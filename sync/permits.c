@@ -126,14 +126,6 @@ static int take_or_leave(struct permits *permits, int error)
     return taken ? 0 : error;
 }
 
-static double seconds_until(nanoseconds deadline)
-{
-    if (deadline == TIMERS_NEVER)
-        return GROVE_FOREVER;
-    nanoseconds left = deadline - timers_clock();
-    return left > 0 ? (double)left / 1e9 : 0;
-}
-
 int permits_wait(struct permits *permits, double timeout)
 {
     struct permit_waiter self = {.impatient = false};
@@ -148,14 +140,14 @@ int permits_wait(struct permits *permits, double timeout)
         (void)waiter_init(&self.waiter); /* for each wait anew */
         if (take_or_link(permits, &self, woken))
             return 0;
-        int error = waiter_park(&self.waiter, seconds_until(deadline));
+        int error = waiter_park(&self.waiter, timers_left(deadline));
         if (error || self.handed)
             return error;
         woken = true;
         if (permits_hot(permits, &self))
             permits_watch(permits);
         error = waiter_interrupt();
-        if (!error && seconds_until(deadline) == 0)
+        if (!error && timers_left(deadline) == 0)
             error = ETIMEDOUT;
         if (error)
             return take_or_leave(permits, error);

@@ -125,14 +125,6 @@ static void withdraw(
             kind_of(selecting, i)->withdraw(&selecting->cases[i], &slots[i]);
 }
 
-static double seconds_left(const struct selecting *selecting)
-{
-    if (selecting->deadline == TIMERS_NEVER)
-        return GROVE_FOREVER;
-    nanoseconds left = selecting->deadline - timers_clock();
-    return left > 0 ? (double)left / 1e9 : 0;
-}
-
 /* Publishes and parks. The index of the case that happened; NONE with errno; AGAIN. */
 static int wait_published(struct selecting *selecting, struct select_slot *slots)
 {
@@ -147,7 +139,7 @@ static int wait_published(struct selecting *selecting, struct select_slot *slots
         withdraw(selecting, slots, published);
         return error ? answer(error) : AGAIN;
     }
-    error = waiter_park(&parked.waiter, seconds_left(selecting));
+    error = waiter_park(&parked.waiter, timers_left(selecting->deadline));
     withdraw(selecting, slots, published);
     struct waiter *winner =
         atomic_load_explicit(&parked.choice.winner, memory_order_acquire);
@@ -171,7 +163,8 @@ static int wait_with(struct selecting *selecting, struct select_slot *slots)
 {
     for (;;) {
         int index = wait_published(selecting, slots);
-        if (index == NONE && errno == ETIMEDOUT && seconds_left(selecting) == 0)
+        if (index == NONE && errno == ETIMEDOUT &&
+            timers_left(selecting->deadline) == 0)
             return out_of_time(selecting);
         if (index != AGAIN)
             return index;
@@ -219,7 +212,7 @@ int select_run(grove_case_t *cases, size_t n, double timeout,
     int index = attempt(&selecting);
     if (index != NONE)
         return index;
-    if (selecting.timer != NONE && seconds_left(&selecting) == 0)
+    if (selecting.timer != NONE && timers_left(selecting.deadline) == 0)
         return out_of_time(&selecting);
     return timeout == 0 ? answer(ETIMEDOUT) : wait_for_one(&selecting);
 }
