@@ -16,6 +16,7 @@
 #include "sched/reference.h"
 #include "sched/runtime.h"
 #include "sched/scheduler.h"
+#include "sched/waiter.h"
 
 /* name and extra are NULL in every free record. */
 static inline void fill(struct grove *greenlet, grove_fn fn, void *arg, uint64_t id)
@@ -136,6 +137,37 @@ grove_t *grove_go(grove_fn fn, void *arg)
         return NULL;
     }
     return greenlet;
+}
+
+struct grove *spawn_prepare(grove_fn fn, void *arg, struct waiter *watcher)
+{
+    struct worker *worker = worker_self;
+
+    if (__builtin_expect(!worker, 0) && !(worker = worker_enter()))
+        return NULL;
+    struct grove *greenlet = make(worker, fn, arg);
+    if (__builtin_expect(!greenlet, 0))
+        return NULL;
+    /* Nobody knows of it: no lock. */
+    watcher->next = watcher->prev = NULL;
+    greenlet->first = greenlet->last = watcher;
+    atomic_store_explicit(&greenlet->state, 3 * GREENLET_REFERENCE | GREENLET_WATCHED,
+        memory_order_relaxed);
+    return greenlet;
+}
+
+void spawn_launch(struct grove *greenlet, grove_affinity_t affinity)
+{
+    struct worker *worker = worker_self;
+    int saved_errno = errno;
+
+    if (affinity == GROVE_CPU && lane_push(greenlet))
+        return;
+    if (affinity != GROVE_LOCAL && offer(worker, greenlet) == 0)
+        return;
+    errno = saved_errno;
+    atomic_store_explicit(&greenlet->owner, worker, memory_order_relaxed);
+    scheduler_ready(worker, greenlet);
 }
 
 /* On its home worker, as all that touches the list of held ones. */

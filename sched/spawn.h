@@ -9,6 +9,18 @@
  * gets a reference. NULL with errno ENOMEM. */
 struct grove *greenlet_spawn_on(struct worker *worker, grove_fn fn, void *arg);
 
+/*
+ * A spawn in two steps, for who keeps a list of what it spawned: between the two the
+ * greenlet may be published, and be killed already. Its end is seen by [watcher], the
+ * link of the caller, even if it never starts. References: one each for the caller, the
+ * watcher and the runtime. Any thread; a plain one becomes a guest. NULL with errno.
+ */
+struct grove *spawn_prepare(grove_fn fn, void *arg, struct waiter *watcher);
+
+/* The second, on the same thread and without a switch in between. Without memory for
+ * what [affinity] asks for it becomes ready on the calling thread. */
+void spawn_launch(struct grove *greenlet, grove_affinity_t affinity);
+
 /* One that is deferred or delayed is in no queue. When it was killed, this gets it into
  * one, ended, to let go of the runtime's reference. Any thread. */
 void spawn_let_go(struct grove *greenlet);

@@ -107,21 +107,39 @@ int grove_link(grove_t *g, void (*fn)(grove_t *g, void *arg), void *arg)
     return 0;
 }
 
-int grove_unlink(grove_t *g, void (*fn)(grove_t *g, void *arg), void *arg)
+struct link *watch_find(struct grove *greenlet,
+    bool (*wanted)(const struct link *link, const void *arg), const void *arg,
+    bool take)
 {
     struct link *found = NULL;
 
-    if (lock(g)) {
-        struct waiter *watcher = watched(g) ? g->first : NULL;
-        for (; watcher && !found; watcher = watcher->next) {
-            struct link *link = (struct link *)(void *)watcher;
-            if (watcher->detach == NULL && link->function == fn && link->arg == arg)
-                found = link;
-        }
-        if (found)
-            remove_locked(g, &found->waiter);
-        unlock(g, found && !g->first ? GREENLET_WATCHED : 0);
+    if (!lock(greenlet))
+        return NULL;
+    struct waiter *watcher = watched(greenlet) ? greenlet->first : NULL;
+    for (; watcher && !found; watcher = watcher->next) {
+        struct link *link = (struct link *)(void *)watcher;
+        if (watcher->detach == NULL && wanted(link, arg))
+            found = link;
     }
+    take = take && found;
+    if (take)
+        remove_locked(greenlet, &found->waiter);
+    unlock(greenlet, take && !greenlet->first ? GREENLET_WATCHED : 0);
+    return found;
+}
+
+static bool same_call(const struct link *link, const void *arg)
+{
+    const struct link *sought = arg;
+
+    return link->function == sought->function && link->arg == sought->arg;
+}
+
+int grove_unlink(grove_t *g, void (*fn)(grove_t *g, void *arg), void *arg)
+{
+    struct link sought = {.function = fn, .arg = arg};
+    struct link *found = watch_find(g, same_call, &sought, true);
+
     if (!found) {
         errno = ENOENT;
         return -1;

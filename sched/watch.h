@@ -27,4 +27,11 @@ bool watch_add(struct grove *greenlet, struct waiter *watcher);
 /* Takes out; false if the greenlet's end was first and will call or has called it. */
 bool watch_remove(struct grove *greenlet, struct waiter *watcher);
 
+/* The oldest link of which wanted(link, arg) is true, NULL if none or if the greenlet
+ * has ended. [take]: takes it out; without, it may be gone on return. [wanted] is
+ * called under the greenlet's lock: it only looks. Any thread. */
+struct link *watch_find(struct grove *greenlet,
+    bool (*wanted)(const struct link *link, const void *arg), const void *arg,
+    bool take);
+
 #endif
