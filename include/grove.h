@@ -9,7 +9,9 @@
 #include <grove/config.h>
 #include <grove/event.h>
 #include <grove/greenlet.h>
+#include <grove/group.h>
 #include <grove/io.h>
+#include <grove/iter.h>
 #include <grove/iwait.h>
 #include <grove/local.h>
 #include <grove/lock.h>
