@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <grove/cond.h>
 
+#include "sync/permits.h"
 #include "tests/sync/runtimes.h"
 
 enum { WAITERS = 5 };
@@ -16,6 +17,16 @@ static void fresh(void)
     lock = (grove_lock_t)GROVE_LOCK_INIT;
     rlock = (grove_rlock_t)GROVE_RLOCK_INIT;
     woken = 0;
+}
+
+/* And nobody waits, nor is counted as woken for it. */
+static void check_lock_free(void)
+{
+    const struct permits *permits = (const struct permits *)&lock;
+
+    CHECK(!grove_lock_locked(&lock));
+    CHECK(lock.waiters_.first_ == NULL && cond.waiters_.first_ == NULL);
+    CHECK_EQUAL(permits->woken, 0);
 }
 
 static void acquire(void)
@@ -166,10 +177,13 @@ static void a_timeout_returns_with_the_lock(void)
     fresh();
     grove_t *waiter = catch_waiting(wait_some_time);
     until_waited_for(&lock.waiters_); /* its time is up */
+    grove_kill(waiter, 0);
+    grove_yield();
     CHECK(!holds);
     release();
     grove_await(waiter);
-    CHECK(holds && !grove_lock_locked(&lock));
+    CHECK(holds);
+    check_lock_free();
 }
 EVERYWHERE(a_timeout_returns_with_the_lock)
 
@@ -194,12 +208,12 @@ static void a_kill_returns_with_the_lock(void)
     acquire();
     grove_kill(waiter, 0);
     until_waited_for(&lock.waiters_);
-    grove_kill(waiter, 0);
     grove_yield();
     CHECK(!holds);
     release();
     grove_await(waiter);
-    CHECK(holds && !grove_lock_locked(&lock));
+    CHECK(holds);
+    check_lock_free();
 }
 EVERYWHERE(a_kill_returns_with_the_lock)
 
@@ -257,7 +271,7 @@ static void a_timeout_after_the_signal_takes_nothing_back(void)
     grove_await(waiter);
     CHECK_EQUAL(result, 0);
     CHECK_EQUAL(next_error, ETIMEDOUT);
-    CHECK(!grove_lock_locked(&lock));
+    check_lock_free();
 }
 EVERYWHERE(a_timeout_after_the_signal_takes_nothing_back)
 
@@ -478,8 +492,7 @@ static void kills_and_timeouts_lose_no_signal(void)
     pthread_join(thread, NULL);
     CHECK_EQUAL(consumed, wanted);
     CHECK_EQUAL(tokens, 0);
-    CHECK(!grove_lock_locked(&lock));
-    CHECK(cond.waiters_.first_ == NULL && lock.waiters_.first_ == NULL);
+    check_lock_free();
 }
 EVERYWHERE(kills_and_timeouts_lose_no_signal)
 
