@@ -155,12 +155,23 @@ static void test_started(const CU_pTest test, const CU_pSuite suite)
     watchdog_set(test->pName);
 }
 
+static uint64_t failed_seed;
+static bool has_failed_seed;
+
+void harness_failed_with(uint64_t seed)
+{
+    failed_seed = seed;
+    has_failed_seed = true;
+}
+
 /* As a command to paste into a shell. */
 static void print_replay(const char *test)
 {
     const char *seed = getenv("GROVE_SEED"), *clock = getenv("GROVE_CLOCK");
 
-    printf("# replay: GROVE_TEST_SEED=%llu", (unsigned long long)harness_seed());
+    printf("# replay: GROVE_TEST_SEED=%llu",
+        (unsigned long long)(has_failed_seed ? failed_seed : harness_seed()));
+    has_failed_seed = false;
     if (seed)
         printf(" GROVE_SEED=%s", seed);
     if (clock)
@@ -190,6 +201,14 @@ bool harness_check(bool held, const char *text, const char *file, unsigned line)
     CU_assertImplementation(held, line, text, file, "", CU_FALSE);
     pthread_mutex_unlock(&check_lock);
     return held;
+}
+
+unsigned harness_failures(void)
+{
+    pthread_mutex_lock(&check_lock);
+    unsigned failures = CU_get_number_of_failures();
+    pthread_mutex_unlock(&check_lock);
+    return failures;
 }
 
 bool harness_check_equal(intmax_t actual, intmax_t expected, const char *text,

@@ -43,6 +43,13 @@ int harness_main(const char *suite, const struct harness_test *tests, size_t n);
 /* Seed of this run: GROVE_TEST_SEED, else the time; printed before the first test. */
 uint64_t harness_seed(void);
 
+/* A test that counts seeds up from harness_seed() says which of them failed, so that
+ * the replay printed for it begins with that one. Until the test ends. */
+void harness_failed_with(uint64_t seed);
+
+/* Checks that have failed so far. */
+unsigned harness_failures(void);
+
 /* How often to repeat something: n, or a tenth of it (at least 1) under a sanitizer. */
 size_t harness_rounds(size_t n);
 

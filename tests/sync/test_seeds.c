@@ -1,0 +1,653 @@
+/* SPDX-License-Identifier: MIT */
+/* What holds for wait objects in every order of events: see seeds.h. */
+#include <grove.h>
+
+#include "tests/sync/seeds.h"
+
+/* Queues. Items tell who put them, and their number there, from 1. */
+
+enum { PRODUCERS = 3, CONSUMERS = 2, ITEMS = 4, PEOPLE = PRODUCERS + CONSUMERS };
+
+static grove_queue_t *queue;
+static int put_count, got_count;
+static bool ordered;
+static int last_got[CONSUMERS][PRODUCERS];
+static bool got_item[PRODUCERS * 16 + ITEMS + 1];
+
+static void *item_of(intptr_t producer, int number)
+{
+    return (void *)(producer * 16 + number);
+}
+
+static void *produce(void *arg)
+{
+    for (int i = 1; i <= ITEMS; i++) {
+        while (grove_queue_put(queue, item_of((intptr_t)arg, i), dice_timeout()) < 0)
+            if (!CHECK_EQUAL(errno, ETIMEDOUT))
+                return NULL;
+        put_count++;
+        if (dice(4) == 0)
+            grove_sleep(dice_pause());
+    }
+    return NULL;
+}
+
+static void note_item(intptr_t consumer, intptr_t item)
+{
+    intptr_t producer = item / 16;
+    int number = item % 16;
+
+    if (!CHECK(item > 0 && producer < PRODUCERS && number <= ITEMS))
+        return;
+    CHECK(!got_item[item]);
+    got_item[item] = true;
+    got_count++;
+    CHECK(!ordered || number > last_got[consumer][producer]);
+    last_got[consumer][producer] = number;
+}
+
+/* Until the queue is closed and empty. */
+static void *consume(void *arg)
+{
+    void *item = NULL;
+
+    for (;;) {
+        if (grove_queue_get(queue, dice_timeout(), &item) == 0)
+            note_item((intptr_t)arg, (intptr_t)item);
+        else if (errno != ETIMEDOUT)
+            break;
+    }
+    CHECK_EQUAL(errno, EPIPE);
+    return NULL;
+}
+
+static void begin_queue(grove_queue_t *made, bool is_ordered)
+{
+    queue = made;
+    ordered = is_ordered;
+    put_count = got_count = 0;
+    memset(last_got, 0, sizeof last_got);
+    memset(got_item, 0, sizeof got_item);
+}
+
+static void pass_items(grove_queue_t *made, bool is_ordered)
+{
+    grove_t *producer[PRODUCERS], *consumer[CONSUMERS];
+
+    begin_queue(made, is_ordered);
+    for (intptr_t i = 0; i < CONSUMERS; i++)
+        consumer[i] = seeds_go(consume, i);
+    for (intptr_t i = 0; i < PRODUCERS; i++)
+        producer[i] = seeds_go(produce, i);
+    seeds_finish(producer, PRODUCERS);
+    CHECK_EQUAL(grove_queue_close(queue), 0);
+    seeds_finish(consumer, CONSUMERS);
+    CHECK_EQUAL(got_count, PRODUCERS * ITEMS);
+}
+
+static void a_bounded_queue(void)
+{
+    pass_items(grove_queue_new(GROVE_FIFO, 1 + dice(3)), true);
+    grove_queue_free(queue);
+}
+SEEDED(a_bounded_queue)
+
+static void an_unbounded_queue(void)
+{
+    pass_items(grove_queue_new(GROVE_FIFO, 0), true);
+    grove_queue_free(queue);
+}
+SEEDED(an_unbounded_queue)
+
+static void a_stack(void)
+{
+    pass_items(grove_queue_new(GROVE_LIFO, dice(3)), false);
+    grove_queue_free(queue);
+}
+SEEDED(a_stack)
+
+static int compare_items(const void *a, const void *b)
+{
+    return (int)((intptr_t)a - (intptr_t)b);
+}
+
+static void a_priority_queue(void)
+{
+    pass_items(grove_priority_queue_new(dice(3), compare_items), false);
+    grove_queue_free(queue);
+}
+SEEDED(a_priority_queue)
+
+static void a_channel(void)
+{
+    pass_items(grove_queue_new(GROVE_CHANNEL, 0), true);
+    grove_queue_free(queue);
+}
+SEEDED(a_channel)
+
+static void *put_until_it_fails(void *arg)
+{
+    int saved;
+
+    while (grove_queue_put(queue, arg, dice_timeout()) == 0 || errno == ETIMEDOUT)
+        put_count += errno != ETIMEDOUT, errno = 0;
+    saved = errno;
+    CHECK(saved == ECANCELED || saved == EPIPE);
+    return NULL;
+}
+
+static void *get_until_it_fails(void *arg)
+{
+    int saved;
+
+    while (grove_queue_get(queue, dice_timeout(), NULL) == 0 || errno == ETIMEDOUT)
+        got_count += errno != ETIMEDOUT, errno = 0;
+    saved = errno;
+    CHECK(saved == ECANCELED || saved == EPIPE);
+    return arg;
+}
+
+/* Each put that returned 0 is in the queue or was got, however the others ended. */
+static void check_balance(void)
+{
+    CHECK_EQUAL(put_count, got_count + (int)grove_queue_size(queue));
+}
+
+static void start_balance(grove_t **g)
+{
+    static const grove_queue_kind kinds[] = {GROVE_FIFO, GROVE_LIFO, GROVE_CHANNEL};
+
+    errno = 0;
+    /* Not unbounded: puts that never wait go on for ever. */
+    begin_queue(grove_queue_new(kinds[dice(3)], 1 + dice(3)), false);
+    for (intptr_t i = 0; i < PEOPLE; i++)
+        g[i] = seeds_go(i < PRODUCERS ? put_until_it_fails : get_until_it_fails, i);
+}
+
+static void kills_among_puts_and_gets(void)
+{
+    grove_t *g[PEOPLE];
+
+    start_balance(g);
+    for (int i = 0; i < PEOPLE; i++) {
+        grove_sleep(dice_pause());
+        CHECK_EQUAL(grove_kill(g[(i + 2) % PEOPLE], 0), 0);
+    }
+    seeds_finish(g, PEOPLE);
+    check_balance();
+    grove_queue_free(queue);
+}
+SEEDED(kills_among_puts_and_gets)
+
+static void a_close_among_puts_and_gets(void)
+{
+    grove_t *g[PEOPLE];
+
+    start_balance(g);
+    grove_sleep(dice_pause());
+    CHECK_EQUAL(grove_queue_close(queue), 0);
+    seeds_finish(g, PEOPLE);
+    check_balance();
+    grove_queue_free(queue);
+}
+SEEDED(a_close_among_puts_and_gets)
+
+static void *get_one(void *arg)
+{
+    if (grove_queue_get(queue, GROVE_FOREVER, NULL) == 0)
+        *(int *)arg = 1;
+    else
+        CHECK_EQUAL(errno, ECANCELED);
+    return NULL;
+}
+
+/* The item is with the one that was killed as it came, or still there. */
+static void a_kill_against_a_wake(void)
+{
+    static int got[2];
+    grove_t *g[2];
+
+    got[0] = got[1] = 0;
+    begin_queue(grove_queue_new(GROVE_FIFO, 0), false);
+    for (int i = 0; i < 2; i++)
+        g[i] = seeds_go(get_one, (intptr_t)&got[i]);
+    grove_sleep(dice_pause());
+    grove_queue_put(queue, queue, GROVE_FOREVER);
+    if (dice(2))
+        grove_yield();
+    grove_kill(g[0], 0);
+    CHECK_EQUAL(grove_join(g[0], SEEDS_HANG), 0);
+    /* What the first has not taken the second must. */
+    CHECK_EQUAL(grove_join(g[1], got[0] ? 0 : SEEDS_HANG), got[0] ? -1 : 0);
+    CHECK_EQUAL(got[0] + got[1], 1);
+    grove_kill(g[1], 0);
+    seeds_finish(g, 2);
+    grove_queue_free(queue);
+}
+SEEDED(a_kill_against_a_wake)
+
+static int done_count;
+
+static void *work(void *arg)
+{
+    while (grove_queue_get(queue, GROVE_FOREVER, NULL) == 0) {
+        if (dice(2))
+            grove_yield();
+        done_count++;
+        CHECK_EQUAL(grove_queue_task_done(queue), 0);
+    }
+    return arg;
+}
+
+static void *peek(void *arg)
+{
+    void *item = NULL;
+
+    while (grove_queue_peek(queue, GROVE_FOREVER, &item) == 0) {
+        CHECK(item == &queue);
+        grove_sleep(dice_pause());
+    }
+    CHECK_EQUAL(errno, EPIPE);
+    return arg;
+}
+
+static void joins_of_a_queue(void)
+{
+    grove_t *g[CONSUMERS + 1];
+
+    done_count = 0;
+    begin_queue(grove_queue_new(GROVE_FIFO, dice(3)), false);
+    for (int i = 0; i < CONSUMERS; i++)
+        g[i] = seeds_go(work, i);
+    g[CONSUMERS] = seeds_go(peek, 0);
+    for (int round = 1; round <= 3; round++) {
+        for (int i = 0; i < 3; i++)
+            CHECK_EQUAL(grove_queue_put(queue, &queue, SEEDS_HANG), 0);
+        CHECK_EQUAL(grove_queue_join(queue, SEEDS_HANG), 0);
+        CHECK_EQUAL(done_count, 3 * round);
+    }
+    grove_queue_close(queue);
+    seeds_finish(g, CONSUMERS + 1);
+    grove_queue_free(queue);
+}
+SEEDED(joins_of_a_queue)
+
+/* Locks and semaphores. */
+
+enum { USERS = 5, USES = 3 };
+
+static grove_lock_t lock;
+static grove_rlock_t rlock;
+static grove_semaphore_t semaphore;
+static int inside, most_inside;
+
+static void stay(void)
+{
+    inside++;
+    CHECK(inside <= most_inside);
+    for (uint32_t n = dice(3); n > 0; n--)
+        grove_yield();
+    inside--;
+}
+
+static void *use_lock(void *arg)
+{
+    for (int i = 0; i < USES; i++) {
+        if (grove_lock_acquire(&lock, dice_timeout()) < 0) {
+            CHECK(errno == ECANCELED || errno == ETIMEDOUT);
+            continue;
+        }
+        stay();
+        CHECK_EQUAL(grove_lock_release(&lock), 0);
+    }
+    return arg;
+}
+
+static void *use_rlock(void *arg)
+{
+    for (int i = 0; i < USES; i++) {
+        if (grove_rlock_acquire(&rlock, dice_timeout()) < 0) {
+            CHECK(errno == ECANCELED || errno == ETIMEDOUT);
+            continue;
+        }
+        bool again = grove_rlock_acquire(&rlock, GROVE_FOREVER) == 0;
+        CHECK(again || errno == ECANCELED);
+        stay();
+        if (again)
+            CHECK_EQUAL(grove_rlock_release(&rlock), 0);
+        CHECK(grove_rlock_locked(&rlock));
+        CHECK_EQUAL(grove_rlock_release(&rlock), 0);
+    }
+    return arg;
+}
+
+static void *use_semaphore(void *arg)
+{
+    for (int i = 0; i < USES; i++) {
+        if (grove_semaphore_acquire(&semaphore, dice_timeout()) < 0) {
+            CHECK(errno == ECANCELED || errno == ETIMEDOUT);
+            continue;
+        }
+        stay();
+        CHECK_EQUAL(grove_semaphore_release(&semaphore), 0);
+    }
+    return arg;
+}
+
+/* Some of the users are killed; the others must come through, for nothing that a killed
+ * one was given may be lost. */
+static void use_and_kill(grove_fn use, int most)
+{
+    grove_t *g[USERS];
+
+    inside = 0;
+    most_inside = most;
+    for (intptr_t i = 0; i < USERS; i++)
+        g[i] = seeds_go(use, i);
+    for (int i = 0; i < 2; i++) {
+        grove_sleep(dice_pause());
+        grove_kill(g[dice(USERS)], 0);
+    }
+    seeds_finish(g, USERS);
+    CHECK_EQUAL(inside, 0);
+}
+
+static void a_lock_with_kills(void)
+{
+    lock = (grove_lock_t)GROVE_LOCK_INIT;
+    use_and_kill(use_lock, 1);
+    CHECK(!grove_lock_locked(&lock));
+}
+SEEDED(a_lock_with_kills)
+
+static void an_rlock_with_kills(void)
+{
+    rlock = (grove_rlock_t)GROVE_RLOCK_INIT;
+    use_and_kill(use_rlock, 1);
+    CHECK(!grove_rlock_locked(&rlock));
+}
+SEEDED(an_rlock_with_kills)
+
+static void a_semaphore_with_kills(void)
+{
+    semaphore = (grove_semaphore_t)GROVE_BOUNDED_SEMAPHORE_INIT(2);
+    use_and_kill(use_semaphore, 2);
+    CHECK_EQUAL(grove_semaphore_value(&semaphore), 2);
+}
+SEEDED(a_semaphore_with_kills)
+
+/* Those who wait on without a timeout must get what those who gave up were woken for.
+ */
+static void *take_permit(void *arg)
+{
+    double timeout = arg ? GROVE_FOREVER : dice_pause();
+
+    if (grove_semaphore_acquire(&semaphore, timeout) == 0)
+        got_count++;
+    else
+        CHECK(errno == ETIMEDOUT || errno == ECANCELED);
+    return NULL;
+}
+
+static void permits_of_those_who_give_up(void)
+{
+    grove_t *g[6];
+
+    semaphore = (grove_semaphore_t)GROVE_SEMAPHORE_INIT(0);
+    got_count = 0;
+    for (intptr_t i = 0; i < 6; i++)
+        g[i] = seeds_go(take_permit, i % 2);
+    for (int i = 0; i < 3; i++) {
+        grove_sleep(dice_pause());
+        if (dice(2))
+            grove_kill(g[2 * i], 0);
+        CHECK_EQUAL(grove_semaphore_release(&semaphore), 0);
+    }
+    /* Three more than the impatient ones may have taken are enough for all. */
+    for (int i = 0; i < 3; i++)
+        CHECK_EQUAL(grove_semaphore_release(&semaphore), 0);
+    seeds_finish(g, 6);
+    CHECK_EQUAL(got_count + grove_semaphore_value(&semaphore), 6);
+    CHECK(got_count >= 3);
+}
+SEEDED(permits_of_those_who_give_up)
+
+/* Events and results. */
+
+static grove_event_t event;
+static int set_count;
+static bool over;
+
+static void *wait_for_sets(void *arg)
+{
+    while (!over) {
+        bool was_set = grove_event_is_set(&event);
+        int before = set_count;
+        if (grove_event_wait(&event, dice_timeout()) < 0)
+            CHECK(errno == ETIMEDOUT);
+        else
+            CHECK(was_set || set_count > before);
+        grove_yield(); /* while it is set no wait waits */
+    }
+    return arg;
+}
+
+static void sets_and_clears(void)
+{
+    grove_t *g[3];
+
+    event = (grove_event_t)GROVE_EVENT_INIT;
+    set_count = 0;
+    over = false;
+    for (intptr_t i = 0; i < 3; i++)
+        g[i] = seeds_go(wait_for_sets, i);
+    for (int i = 0; i < 4; i++) {
+        grove_sleep(dice_pause());
+        over = i == 3;
+        set_count++;
+        grove_event_set(&event);
+        if (dice(2))
+            grove_yield();
+        if (!over || dice(2))
+            grove_event_clear(&event);
+    }
+    /* One that was not waiting yet when all was over. */
+    set_count++;
+    grove_event_set(&event);
+    seeds_finish(g, 3);
+}
+SEEDED(sets_and_clears)
+
+static grove_result_t result;
+
+static void *get_result(void *arg)
+{
+    void *value = NULL;
+
+    for (;;) {
+        if (grove_result_get(&result, dice_timeout(), &value) == 0) {
+            CHECK_EQUAL(value, &result);
+            break;
+        }
+        CHECK(errno == ETIMEDOUT || errno == ECANCELED || errno == EIO);
+        if (errno != ETIMEDOUT)
+            break;
+    }
+    got_count++;
+    return arg;
+}
+
+static void a_result_for_many(void)
+{
+    grove_t *g[4];
+    bool fails = dice(2);
+
+    result = (grove_result_t)GROVE_RESULT_INIT;
+    got_count = 0;
+    for (intptr_t i = 0; i < 4; i++)
+        g[i] = seeds_go(get_result, i);
+    grove_sleep(dice_pause());
+    grove_kill(g[0], 0);
+    if (dice(2))
+        grove_yield();
+    if (fails)
+        grove_result_fail(&result, EIO, "no");
+    else
+        grove_result_set(&result, &result);
+    seeds_finish(g, 4);
+    CHECK(got_count >= 3); /* the first may have been killed unstarted */
+    grove_result_destroy(&result);
+}
+SEEDED(a_result_for_many)
+
+/* Joins, links, timeouts. */
+
+enum { LINKS = 3 };
+
+static grove_t *target;
+static int linked[LINKS + 1], link_count;
+
+static void note_link(grove_t *g, void *arg)
+{
+    CHECK(g == target && grove_ready(g));
+    linked[link_count++] = (int)(intptr_t)arg;
+}
+
+static void *end_some_time(void *arg)
+{
+    for (uint32_t n = dice(3); n > 0; n--)
+        if (dice(2))
+            grove_yield();
+        else
+            grove_sleep(dice_pause());
+    return arg;
+}
+
+static void *join_target(void *arg)
+{
+    bool joined;
+
+    while (!(joined = grove_join(target, dice_timeout()) == 0) && errno == ETIMEDOUT)
+        ;
+    CHECK(joined || errno == ECANCELED);
+    CHECK(!joined || grove_ready(target));
+    return arg;
+}
+
+static void *await_target(void *arg)
+{
+    void *value = grove_await(grove_retain(target));
+
+    CHECK(value == &target || value == GROVE_KILLED ||
+          (value == NULL && errno == ECANCELED));
+    return arg;
+}
+
+static void joins_and_links(void)
+{
+    grove_t *g[5];
+    int kept = LINKS;
+
+    link_count = 0;
+    target = seeds_go(end_some_time, (intptr_t)&target);
+    for (intptr_t i = 0; i < 5; i++)
+        g[i] = seeds_go(i < 3 ? join_target : await_target, i);
+    for (intptr_t i = 0; i < LINKS; i++) {
+        CHECK_EQUAL(grove_link(target, note_link, (void *)i), 0);
+        if (dice(2))
+            grove_yield();
+    }
+    if (dice(2) && grove_unlink(target, note_link, (void *)0) == 0)
+        kept--;
+    grove_kill(g[dice(5)], 0);
+    if (dice(3) == 0)
+        grove_kill(target, 0);
+    seeds_finish(g, 5);
+    CHECK_EQUAL(grove_join(target, SEEDS_HANG), 0);
+    CHECK_EQUAL(link_count, kept);
+    for (int i = 1; i < link_count; i++)
+        CHECK(linked[i - 1] < linked[i]);
+    grove_release(target);
+}
+SEEDED(joins_and_links)
+
+static void the_first_of_many(void)
+{
+    grove_t *g[4], *done[4];
+    size_t wanted = 1 + dice(4);
+
+    for (intptr_t i = 0; i < 4; i++)
+        g[i] = seeds_go(end_some_time, i);
+    double timeout = dice(2) ? dice_pause() : SEEDS_HANG;
+    ssize_t n = grove_wait(g, 4, wanted, timeout, done);
+    CHECK(n >= 0 && (size_t)n <= wanted);
+    CHECK((size_t)n == wanted || timeout < SEEDS_HANG);
+    for (ssize_t i = 0; i < n; i++)
+        CHECK(grove_ready(done[i]));
+    seeds_finish(g, 4);
+}
+SEEDED(the_first_of_many)
+
+/* An inner and an outer timeout around waits that may end well: each ETIMEDOUT has a
+ * timeout that fired, and none is left afterwards. */
+static void *nest_timeouts(void *arg)
+{
+    grove_timeout_t outer, inner;
+    int failed = 0;
+
+    CHECK_EQUAL(grove_timeout_start(&outer, dice_pause()), 0);
+    CHECK_EQUAL(grove_timeout_start(&inner, dice_pause()), 0);
+    for (int i = 0; i < 3; i++) {
+        if (grove_event_wait(&event, SEEDS_HANG) < 0)
+            failed += CHECK_EQUAL(errno, ETIMEDOUT);
+        else
+            grove_yield();
+    }
+    CHECK(failed <= grove_timeout_fired(&outer) + grove_timeout_fired(&inner));
+    grove_timeout_stop(&inner);
+    grove_timeout_stop(&outer);
+    CHECK_EQUAL(grove_sleep(0.01), 0);
+    return arg;
+}
+
+static void timeouts_around_waits(void)
+{
+    grove_t *g[3];
+
+    event = (grove_event_t)GROVE_EVENT_INIT;
+    for (intptr_t i = 0; i < 3; i++)
+        g[i] = seeds_go(nest_timeouts, i);
+    for (int i = 0; i < 4; i++) {
+        grove_sleep(dice_pause());
+        grove_event_set(&event);
+        if (i < 3)
+            grove_event_clear(&event);
+    }
+    seeds_finish(g, 3);
+}
+SEEDED(timeouts_around_waits)
+
+int main(void)
+{
+    static const struct harness_test tests[] = {
+        TEST("a bounded queue", a_bounded_queue),
+        TEST("an unbounded queue", an_unbounded_queue),
+        TEST("a stack", a_stack),
+        TEST("a priority queue", a_priority_queue),
+        TEST("a channel", a_channel),
+        TEST("kills among puts and gets", kills_among_puts_and_gets),
+        TEST("a close among puts and gets", a_close_among_puts_and_gets),
+        TEST("a kill against a wake", a_kill_against_a_wake),
+        TEST("joins of a queue", joins_of_a_queue),
+        TEST("a lock with kills", a_lock_with_kills),
+        TEST("an rlock with kills", an_rlock_with_kills),
+        TEST("a semaphore with kills", a_semaphore_with_kills),
+        TEST("permits of those who give up", permits_of_those_who_give_up),
+        TEST("sets and clears", sets_and_clears),
+        TEST("a result for many", a_result_for_many),
+        TEST("joins and links", joins_and_links),
+        TEST("the first of many", the_first_of_many),
+        TEST("timeouts around waits", timeouts_around_waits),
+    };
+    return harness_main("seeds", tests, sizeof tests / sizeof *tests);
+}
