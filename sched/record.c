@@ -13,14 +13,17 @@
  * before slab_count covers it, so readers need no lock.
  *
  *   depot, slabs' contents   under depot_lock
- *   slab_count               written under depot_lock with release, read with acquire
+ *   slab_count, slab_used    written under depot_lock with release, read with acquire.
+ *                            A new slab is counted before the records of the one
+ *                            before it are forgotten: a reader may see too many, never
+ *                            too few
  */
 #define SLAB_RECORDS ((size_t)8192)
 #define SLAB_MAX ((size_t)65536) /* half a billion greenlets at once */
 
 static struct grove **slabs;
 static _Atomic(size_t) slab_count;
-static size_t slab_used; /* records of the newest slab given out so far */
+static _Atomic(size_t) slab_used; /* records of the newest slab given out so far */
 static struct grove *depot;
 static struct spinlock depot_lock;
 
@@ -54,8 +57,8 @@ static bool slab_add(void)
         return false;
     if (__lsan_register_root_region)
         __lsan_register_root_region(slabs[count], SLAB_RECORDS * sizeof(struct grove));
-    slab_used = 0;
     atomic_store_explicit(&slab_count, count + 1, memory_order_release);
+    atomic_store_explicit(&slab_used, 0, memory_order_release);
     return true;
 }
 
@@ -69,10 +72,15 @@ static struct grove *take(void)
         return record;
     }
     size_t count = atomic_load_explicit(&slab_count, memory_order_relaxed);
-    if ((count == 0 || slab_used == SLAB_RECORDS) && !slab_add())
-        return NULL;
-    count = atomic_load_explicit(&slab_count, memory_order_relaxed);
-    return &slabs[count - 1][slab_used++];
+    size_t used = atomic_load_explicit(&slab_used, memory_order_relaxed);
+    if (count == 0 || used == SLAB_RECORDS) {
+        if (!slab_add())
+            return NULL;
+        count++;
+        used = 0;
+    }
+    atomic_store_explicit(&slab_used, used + 1, memory_order_release);
+    return &slabs[count - 1][used];
 }
 
 bool record_refill(struct worker *worker)
@@ -139,8 +147,11 @@ void record_free_plain(struct grove *record)
 struct grove *record_at(size_t index)
 {
     size_t slab = index / SLAB_RECORDS;
+    /* In this order: with the count of a newer slab, that many used is too many. */
+    size_t used = atomic_load_explicit(&slab_used, memory_order_acquire);
+    size_t count = atomic_load_explicit(&slab_count, memory_order_acquire);
 
-    if (slab >= atomic_load_explicit(&slab_count, memory_order_acquire))
+    if (slab >= count || (slab == count - 1 && index % SLAB_RECORDS >= used))
         return NULL;
     return &slabs[slab][index % SLAB_RECORDS];
 }
@@ -151,5 +162,5 @@ void record_forget(void)
     depot_lock = (struct spinlock){0};
     /* The parent's greenlets are not to be found any more. */
     atomic_store_explicit(&slab_count, 0, memory_order_relaxed);
-    slab_used = 0;
+    atomic_store_explicit(&slab_used, 0, memory_order_relaxed);
 }
