@@ -17,6 +17,7 @@
 #include <grove/lock.h>
 #include <grove/net.h>
 #include <grove/once.h>
+#include <grove/parallel.h>
 #include <grove/queue.h>
 #include <grove/result.h>
 #include <grove/runtime.h>

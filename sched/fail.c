@@ -7,18 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/defer.h"
 #include "sched/extra.h"
 #include "sched/finish.h"
 #include "sched/local_end.h"
 #include "sched/report.h"
 #include "sched/scheduler.h"
 #include "sched/timeouts.h"
-
-struct defer {
-    struct defer *next;
-    void (*function)(void *arg);
-    void *arg;
-};
 
 void (*local_end)(void *locals);
 
@@ -33,7 +28,8 @@ void greenlet_clean_up(struct grove *greenlet)
             activation->defers = defer->next;
             void (*function)(void *) = defer->function;
             void *arg = defer->arg;
-            free(defer);
+            if (!defer->borrowed)
+                free(defer);
             function(arg);
             continue;
         }
@@ -42,6 +38,29 @@ void greenlet_clean_up(struct grove *greenlet)
         local_end(locals);
     }
     timeouts_stop_all(greenlet);
+}
+
+static void push(struct defer *defer)
+{
+    struct activation *activation = worker_self->current->activation;
+
+    defer->next = activation->defers;
+    activation->defers = defer;
+}
+
+void defer_push(struct defer *defer, void (*function)(void *arg), void *arg)
+{
+    *defer = (struct defer){.function = function, .arg = arg, .borrowed = true};
+    push(defer);
+}
+
+void defer_remove(struct defer *defer)
+{
+    struct defer **link = &worker_self->current->activation->defers;
+
+    while (*link != defer)
+        link = &(*link)->next;
+    *link = defer->next;
 }
 
 int grove_defer(void (*fn)(void *arg), void *arg)
@@ -59,9 +78,8 @@ int grove_defer(void (*fn)(void *arg), void *arg)
     struct defer *defer = malloc(sizeof *defer);
     if (!defer)
         return -1;
-    struct activation *activation = worker->current->activation;
-    *defer = (struct defer){activation->defers, fn, arg};
-    activation->defers = defer;
+    *defer = (struct defer){.function = fn, .arg = arg};
+    push(defer);
     return 0;
 }
 

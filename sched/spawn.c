@@ -106,6 +106,15 @@ static inline __attribute__((always_inline)) int offer(
     return 0;
 }
 
+bool spawn_all_taken(void)
+{
+    const struct worker *worker = worker_self;
+
+    if (worker && worker->index >= 0)
+        return deque_length(&worker->deque) == 0;
+    return worker && worker->lane ? lane_empty() : inject_empty();
+}
+
 static grove_t *go_from_plain_thread(grove_fn fn, void *arg)
 {
     struct worker *worker = worker_attend();

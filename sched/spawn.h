@@ -2,6 +2,8 @@
 #ifndef SCHED_SPAWN_H
 #define SCHED_SPAWN_H
 
+#include <stdbool.h>
+
 #include "sched/greenlet.h"
 #include "sched/worker.h"
 
@@ -20,6 +22,11 @@ struct grove *spawn_prepare(grove_fn fn, void *arg, struct waiter *watcher);
 /* The second, on the same thread and without a switch in between. Without memory for
  * what [affinity] asks for it becomes ready on the calling thread. */
 void spawn_launch(struct grove *greenlet, grove_affinity_t affinity);
+
+/* Whether others have taken all that threads like the calling one have offered with
+ * grove_go: the moment to offer more, for who cuts up work only as far as somebody
+ * wants a part. A moment old. */
+bool spawn_all_taken(void);
 
 /* One that is deferred or delayed is in no queue. When it was killed, this gets it into
  * one, ended, to let go of the runtime's reference. Any thread. */

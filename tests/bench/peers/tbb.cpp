@@ -5,7 +5,12 @@
  */
 #include "peer.hpp"
 
+#include <atomic>
+#include <cstdint>
+
+#include <tbb/blocked_range.h>
 #include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 #include <tbb/task_group.h>
 
@@ -73,11 +78,36 @@ static void skynet_million(void)
     });
 }
 
+static uint64_t mix(uint64_t x)
+{
+    for (int i = 0; i < 8; i++) {
+        x ^= x >> 31;
+        x *= 0x9e3779b97f4a7c15u;
+    }
+    return x;
+}
+
+static void parallel_for(void)
+{
+    enum { ELEMENTS = 10000000 };
+    std::atomic<uint64_t> sum{0};
+    peer_report("parallel_for", "ms", 1e6, [&sum] {
+        tbb::parallel_for(
+            tbb::blocked_range<size_t>(0, ELEMENTS), [&sum](const auto &range) {
+                uint64_t own = 0;
+                for (size_t i = range.begin(); i < range.end(); i++)
+                    own += mix(i);
+                sum.fetch_add(own, std::memory_order_relaxed);
+            });
+    });
+    peer_check(sum != 0, "parallel_for");
+}
+
 int main(int argc, char **argv)
 {
     peer_arguments(argc, argv);
     tbb::global_control limit(
         tbb::global_control::max_allowed_parallelism, (size_t)peer_workers);
     return peer_run({{"spawn_await", spawn_await}, {"spawn_many", spawn_many},
-        {"fib", fib30}, {"skynet", skynet_million}});
+        {"fib", fib30}, {"skynet", skynet_million}, {"parallel_for", parallel_for}});
 }
