@@ -25,6 +25,7 @@
 #include <grove/select.h>
 #include <grove/semaphore.h>
 #include <grove/server.h>
+#include <grove/threadpool.h>
 #include <grove/timeout.h>
 #include <grove/waitgroup.h>
 

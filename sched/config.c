@@ -128,12 +128,6 @@ static int load_given(
 
 static int check_reserved(const grove_config_t *given)
 {
-    if (given->reserved_half != 0) {
-        fprintf(stderr, "grove: grove_config_t.reserved_half=%u: must be 0\n",
-            given->reserved_half);
-        errno = EINVAL;
-        return -1;
-    }
     for (size_t i = 0; i < sizeof(given->reserved) / sizeof(given->reserved[0]); i++) {
         if (given->reserved[i] == 0)
             continue;

@@ -47,6 +47,11 @@
     X(SECONDS, max_blocking_time, MAX_BLOCKING_TIME, "0", "0", "86400", \
         "Report a greenlet that has kept its worker for so long without a switch, " \
         "with a backtrace taken by signal SIGRTMAX-2; 0 reports nothing.") \
+    X(WHOLE, threads, THREADS, "10", "1", "1024", \
+        "The most native threads that run calls of grove_offload at once; further " \
+        "ones wait. They are made when needed.") \
+    X(SECONDS, threads_idle, THREADS_IDLE, "5", "0.001", "86400", \
+        "How long such a thread without work waits for more before it ends.") \
     X(WORD, report, REPORT, "on", "on|off", "", \
         "Whether failed greenlets, deadlocks and blocked workers are reported on " \
         "standard error. What calls return is the same either way.") \

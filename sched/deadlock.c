@@ -6,6 +6,7 @@
 
 #include "sched/fork.h"
 #include "sched/guest.h"
+#include "sched/helpers.h"
 #include "sched/hub.h"
 #include "sched/lane.h"
 #include "sched/monitor.h"
@@ -40,7 +41,8 @@ static bool other_threads_exist(void)
     while ((entry = readdir(tasks)))
         threads += entry->d_name[0] != '.';
     closedir(tasks);
-    return threads != worker_count + lane_count() + monitor_threads();
+    return threads !=
+           worker_count + lane_count() + monitor_threads() + helpers_threads();
 }
 
 /* On worker 0, awake, with nothing ready there. */
@@ -72,6 +74,12 @@ static void ask_worker_0(void)
         return;
     look_again_message.deliver = deliver_look_again;
     worker_send(workers[0], &look_again_message);
+}
+
+void deadlock_reconsider(void)
+{
+    if (quiet_now())
+        ask_worker_0();
 }
 
 bool deadlock_falling_asleep(struct worker *worker, nanoseconds deadline)

@@ -12,6 +12,7 @@ static void forget(void)
     idle_forget();
     inject_forget();
     lane_forget();
+    helpers_forget();
     deadlock_forget();
     clock_forget();
     monitor_forget();

@@ -28,5 +28,6 @@ void deadlock_forget(void);
 void clock_forget(void);
 void monitor_forget(void);
 void lane_forget(void);
+void helpers_forget(void);
 
 #endif

@@ -76,6 +76,16 @@ struct worker *guest_new(void)
     return guest;
 }
 
+void guest_leave(void)
+{
+    struct worker *guest = worker_self;
+
+    if (!guest || guest->index >= 0 || guest->lane)
+        return;
+    pthread_setspecific(key, NULL);
+    guest_end(guest);
+}
+
 int guest_count(void)
 {
     return atomic_load_explicit(&guests, memory_order_relaxed);

@@ -8,6 +8,9 @@
  * given a second to end. NULL with errno. */
 struct worker *guest_new(void);
 
+/* The calling thread, if it is a guest, is none any more: as when the thread ends. */
+void guest_leave(void);
+
 /* How many guests there are. */
 int guest_count(void);
 

@@ -18,6 +18,7 @@
 #include <errno.h>
 
 #include "sched/chance.h"
+#include "sched/helpers.h"
 #include "sched/lane.h"
 #include "sched/record.h"
 #include "sched/spawn.h"
@@ -143,7 +144,9 @@ static int kill_until_none_lives(struct worker *owner, double seconds)
             kill_own(owner);
         else
             kill_everywhere();
-        if (!any_lives(owner))
+        /* First the helpers: what they do may make further greenlets. */
+        bool helpers = !owner && helpers_end && !helpers_end();
+        if (!any_lives(owner) && !helpers)
             return 0;
         nanoseconds left = deadline - timers_clock();
         if (left <= 0)

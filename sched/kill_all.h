@@ -9,7 +9,7 @@
  * ended within [seconds].
  */
 
-/* Those of all workers and lane threads; there are no guests. */
+/* Those of all workers and lane threads, and the helpers; there are no guests. */
 int kill_all(double seconds);
 
 /* Those that belong to the calling thread's worker, started or not. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/quiet.h"
 
+#include "sched/helpers.h"
 #include "sched/idle.h"
 #include "sched/lane.h"
 
@@ -63,6 +64,13 @@ bool quiet_others(struct worker *self, struct quiet *others)
     struct quiet ignored;
     uint64_t before = add_all(self, others);
 
-    return before != 0 && !idle_work_exists() && lane_empty() &&
+    return before != 0 && !idle_work_exists() && lane_empty() && !helpers_at_work() &&
            add_all(self, &ignored) == before && inbox_empty(&self->inbox);
+}
+
+bool quiet_now(void)
+{
+    struct quiet others;
+
+    return add_all(NULL, &others) != 0;
 }

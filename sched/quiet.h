@@ -36,8 +36,12 @@ void quiet_begin(struct worker *worker, nanoseconds until, uint64_t looked);
 /* It is awake again; harmless if it was all the time. */
 void quiet_end(struct worker *worker);
 
-/* Whether there was such a moment, [self] aside, of which only the inbox counts. */
+/* Whether there was such a moment, [self] aside, of which only the inbox counts. Never
+ * while a helper is at work (helpers.h). */
 bool quiet_others(struct worker *self, struct quiet *others);
+
+/* Whether all sleep just now, whatever may be under way. */
+bool quiet_now(void);
 
 /*
  * Around the wait of a greenlet for something that neither timer nor descriptor of a

@@ -15,6 +15,7 @@
 #include "sched/clock.h"
 #include "sched/fork.h"
 #include "sched/guest.h"
+#include "sched/helpers.h"
 #include "sched/hub.h"
 #include "sched/idle.h"
 #include "sched/inject.h"
@@ -263,7 +264,9 @@ int runtime_start(const grove_config_t *config)
 bool runtime_hold(void)
 {
     pthread_mutex_lock(&start_lock);
-    wait_until_open();
+    /* A helper would wait for the shutdown, which waits for the helper. */
+    if (!helpers_self)
+        wait_until_open();
     if (start_locked(NULL) == 0)
         return true;
     pthread_mutex_unlock(&start_lock);

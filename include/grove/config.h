@@ -70,8 +70,11 @@ typedef struct grove_config {
     uint64_t seed;            /* GROVE_SEED: what runs next is drawn from it, by one
                                  worker */
     grove_clock_t clock;      /* GROVE_CLOCK: the time of timeouts and sleeps */
-    uint32_t reserved_half;   /* must be zero */
-    uint64_t reserved[8];     /* must be zero */
+    int threads;              /* GROVE_THREADS: the most threads of the pool that
+                                 grove_offload uses, 1..1024 */
+    double threads_idle;      /* GROVE_THREADS_IDLE: seconds, 0.001..86400, a thread of
+                                 a pool without work waits before it ends */
+    uint64_t reserved[7];     /* must be zero */
 } grove_config_t;
 
 #endif

@@ -84,6 +84,8 @@ static void defaults(void)
     CHECK_EQUAL(config.backend, GROVE_BACKEND_EPOLL);
     CHECK(config.switch_interval == 0.001);
     CHECK(config.max_blocking_time == 0);
+    CHECK_EQUAL(config.threads, 10);
+    CHECK(config.threads_idle == 5);
     CHECK_EQUAL(config.report, GROVE_REPORT_ON);
 }
 
@@ -315,8 +317,8 @@ static void bad_given_fields(void)
         "grove: grove_config_t.switch_interval=nan: ");
     expect_given_refused(&(grove_config_t){.max_blocking_time = 1e9},
         "grove: grove_config_t.max_blocking_time=1e+09: ");
-    expect_given_refused(&(grove_config_t){.reserved = {[7] = 1}},
-        "grove: grove_config_t.reserved[7]=1: must be 0");
+    expect_given_refused(&(grove_config_t){.reserved = {[6] = 1}},
+        "grove: grove_config_t.reserved[6]=1: must be 0");
 }
 
 static void given_does_not_hide_a_bad_variable(void)

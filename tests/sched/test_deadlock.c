@@ -70,6 +70,21 @@ static int all_wait_for_each_other(void)
     return grove_join(g, GROVE_FOREVER) == 0 && grove_shutdown(1) == 0 ? 0 : 2;
 }
 
+static void wait_in_loop(size_t begin, size_t end, void *arg)
+{
+    (void)begin;
+    (void)end;
+    wait_for_event(arg);
+}
+
+static int a_loop_waits(void)
+{
+    if (grove_parallel_for(0, 3, 1, wait_in_loop, NULL) != -1 || errno != EDEADLK)
+        return 1;
+    grove_event_set(&event);
+    return grove_parallel_for(0, 3, 1, wait_in_loop, NULL) == 0 ? 0 : 2;
+}
+
 static int a_timer_is_waited_for(void)
 {
     grove_t *g = grove_spawn_later(0.05, wait_for_event, NULL);
@@ -143,6 +158,11 @@ static void report_names_who_waits(void)
     check(all_wait_for_each_other, "stuck");
 }
 
+static void loops_end(void)
+{
+    check(a_loop_waits, "deadlock");
+}
+
 static void timers_count(void)
 {
     check(a_timer_is_waited_for, NULL);
@@ -164,6 +184,7 @@ int main(void)
         {"a timer that will fire is no deadlock", timers_count},
         {"another thread may wake somebody", other_threads_count},
         {"workers that wake each other are no deadlock", busy_workers_are_no_deadlock},
+        {"a loop whose bodies wait for ever ends", loops_end},
         {"main alone", main_alone},
         {"the report names who waits", report_names_who_waits},
     };

@@ -10,6 +10,9 @@
  * looks at them.
  */
 #define _GNU_SOURCE
+#include <grove/parallel.h>
+#include <grove/threadpool.h>
+
 #include "tests/sched/runtimes.h"
 
 #include <dirent.h>
@@ -273,14 +276,16 @@ BARE(a_start)
 
 /* Everything else is tried in a runtime of its own, in which all is as new. */
 static enum outcome (*tried)(void);
+static int tried_workers = 1;
 
 static enum outcome try_in_runtime(void)
 {
     int n = requests;
 
     requests = 0;
-    if (!CHECK_EQUAL(
-            grove_init(&(grove_config_t){.workers = 1, .report = GROVE_REPORT_OFF}), 0))
+    if (!CHECK_EQUAL(grove_init(&(grove_config_t){
+                         .workers = tried_workers, .report = GROVE_REPORT_OFF}),
+            0))
         return WORKED;
     requests = n;
     enum outcome outcome = tried();
@@ -580,6 +585,63 @@ static void guests(void)
 }
 BARE(guests)
 
+/* Sums up ranges that lie side by side, in values too large for the stack. */
+struct total {
+    size_t numbers;
+    char padding[1000];
+};
+
+static void count_numbers(size_t begin, size_t end, void *accumulator, void *arg)
+{
+    (void)arg;
+    ((struct total *)accumulator)->numbers += end - begin;
+}
+
+static void add_totals(void *into, const void *from, void *arg)
+{
+    (void)arg;
+    ((struct total *)into)->numbers += ((const struct total *)from)->numbers;
+}
+
+static enum outcome reduce(void)
+{
+    static struct total total;
+
+    total.numbers = 0;
+    if (grove_parallel_reduce(
+            0, 10000, 1, sizeof total, &total, count_numbers, add_totals, NULL) < 0)
+        return FAILED;
+    CHECK_EQUAL(total.numbers, 10000);
+    return WORKED;
+}
+
+static void reductions(void)
+{
+    tried_workers = 2;
+    refuse_each_of(reduce);
+    tried_workers = 1;
+    refuse_each_of(reduce);
+}
+BARE(reductions)
+
+static enum outcome offload(void)
+{
+    enum outcome outcome = FAILED;
+    void *value;
+
+    if (grove_offload(nothing, &value, GROVE_FOREVER, &value) == 0) {
+        CHECK(value == &value);
+        outcome = WORKED;
+    }
+    return outcome;
+}
+
+static void offloads(void)
+{
+    refuse_each_of(offload);
+}
+BARE(offloads)
+
 int main(void)
 {
     static const struct harness_test tests[] = {
@@ -590,6 +652,8 @@ int main(void)
         TEST("defers and failures", defers_and_failures),
         TEST("waits", waits),
         TEST("guests", guests),
+        TEST("reductions", reductions),
+        TEST("offloads", offloads),
     };
     return harness_main("oom", tests, sizeof tests / sizeof *tests);
 }
