@@ -2,6 +2,7 @@
 /* grove_offload: one call on another thread, and the greenlet that waits for it. */
 #include <grove.h>
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -413,6 +414,29 @@ static int wait_for_never(void)
     return grove_event_wait(&never, GROVE_FOREVER) == 0 ? 0 : errno;
 }
 
+static int threads_of_process(void)
+{
+    int threads = 0;
+    DIR *tasks = opendir("/proc/self/task");
+
+    for (struct dirent *entry; tasks && (entry = readdir(tasks));)
+        threads += entry->d_name[0] != '.';
+    closedir(tasks);
+    return threads;
+}
+
+/* A thread of the pool that has ended is no longer reckoned with. */
+static int deadlock_after_pool(void)
+{
+    grove_init(&(grove_config_t){
+        .workers = 2, .threads_idle = 0.001, .report = GROVE_REPORT_OFF});
+    if (grove_offload(note, NULL, GROVE_FOREVER, NULL) < 0)
+        return 1;
+    while (threads_of_process() > 2)
+        grove_sleep(0.001);
+    return wait_for_never() == EDEADLK ? 42 : 2;
+}
+
 /* An idle thread of the pool hides no deadlock; one at work may wake somebody. */
 static int deadlock_with_pool(void)
 {
@@ -435,6 +459,7 @@ static int deadlock_with_pool(void)
 static void deadlocks_are_found_beside_a_pool(void)
 {
     CHECK_EQUAL(status_of(deadlock_with_pool), 42);
+    CHECK_EQUAL(status_of(deadlock_after_pool), 42);
 }
 
 /* -- Stress ------------------------------------------------------------------------ */
