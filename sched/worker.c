@@ -98,13 +98,21 @@ static int make_main(struct worker *worker, const char *name)
         free(copy);
         return -1;
     }
-    memset(greenlet, 0, sizeof *greenlet);
-    atomic_init(&greenlet->state, GREENLET_REFERENCE | GREENLET_MAIN);
-    atomic_init(&greenlet->owner, worker);
-    atomic_init(&greenlet->name, copy);
+    /* The rest is as in every free record. */
+    greenlet->function = NULL;
+    greenlet->value = NULL;
+    greenlet->joiner = NULL;
+    greenlet->error = 0;
+    greenlet->attention = 0;
     greenlet->id = ++worker->next_id;
     greenlet->activation = &worker->main_activation;
     greenlet->stack_pointer = greenlet->activation; /* it has started */
+    atomic_store_explicit(&greenlet->kill_error, 0, memory_order_relaxed);
+    atomic_store_explicit(&greenlet->owner, worker, memory_order_relaxed);
+    atomic_store_explicit(&greenlet->name, copy, memory_order_relaxed);
+    /* Who ends all looks at every record, also while a lane thread is made. */
+    atomic_store_explicit(
+        &greenlet->state, GREENLET_REFERENCE | GREENLET_MAIN, memory_order_release);
     worker->main = greenlet;
     return 0;
 }
