@@ -11,6 +11,8 @@ static _Atomic(uint64_t) sum;
 
 static uint64_t mix(uint64_t x)
 {
+    /* Straight code: a loop of eight is as fast as its address is lucky. */
+#pragma GCC unroll 8
     for (int i = 0; i < ROUNDS; i++) {
         x ^= x >> 31;
         x *= 0x9e3779b97f4a7c15u;

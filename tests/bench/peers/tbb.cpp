@@ -80,6 +80,7 @@ static void skynet_million(void)
 
 static uint64_t mix(uint64_t x)
 {
+#pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
         x ^= x >> 31;
         x *= 0x9e3779b97f4a7c15u;
