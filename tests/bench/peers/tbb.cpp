@@ -80,8 +80,8 @@ static void skynet_million(void)
 
 static uint64_t mix(uint64_t x)
 {
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
         x ^= x >> 31;
         x *= 0x9e3779b97f4a7c15u;
     }
@@ -97,7 +97,7 @@ static void parallel_for(void)
             tbb::blocked_range<size_t>(0, ELEMENTS), [&sum](const auto &range) {
                 uint64_t own = 0;
                 for (size_t i = range.begin(); i < range.end(); i++)
-                    own += mix(i);
+                    own = mix(own + i);
                 sum.fetch_add(own, std::memory_order_relaxed);
             });
     });
