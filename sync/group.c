@@ -99,10 +99,11 @@ bool group_enroll(struct member *member)
 {
     struct grove_group *group = member->group;
 
-    atomic_store_explicit(&member->enrolled, true, memory_order_relaxed);
     section_enter(&group->slots.section);
     bool dies = group->killers > 0;
     push(dies ? &group->dying : &group->members, member);
+    /* Now that it is in the list: who sees this may discard it at once. */
+    atomic_store_explicit(&member->enrolled, true, memory_order_relaxed);
     group->references++;
     section_leave(&group->slots.section);
     return dies;

@@ -24,7 +24,7 @@
  *   kills                 counted up inside, read anywhere
  * and of a member:
  *   next, linked          under the group's section
- *   enrolled              set once by who makes it a member, before that is known
+ *   enrolled              set once inside the section, read anywhere
  *   the rest              constant while it is linked to the greenlet
  */
 

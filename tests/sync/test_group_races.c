@@ -330,6 +330,27 @@ static void discards_race_ends(void)
 }
 EVERYWHERE(discards_race_ends)
 
+/* A late member may be discarded as soon as it is one. */
+static void discards_race_late_members(void)
+{
+    for (size_t round = harness_rounds(500); round > 0; round--) {
+        begin_pool();
+        while (!grove_group_full(pool))
+            grove_release(must(grove_group_go(pool, nothing, NULL)));
+        grove_group_spread(pool, GROVE_ANY);
+        grove_t *late = must(grove_group_apply_async(pool, nothing, NULL));
+        while (!grove_ready(late)) {
+            grove_group_discard(pool, late);
+            grove_yield();
+        }
+        CHECK_EQUAL(grove_group_join(pool, GROVE_FOREVER), 0);
+        CHECK_EQUAL(grove_group_free_count(pool), SLOTS);
+        grove_group_free(pool);
+        grove_await(late);
+    }
+}
+PAIR(discards_race_late_members)
+
 int main(void)
 {
     static const struct harness_test tests[] = {
@@ -340,6 +361,7 @@ int main(void)
         TEST("computing maps are cut short", computing_maps_are_cut_short),
         TEST("a join may free", a_join_may_free),
         TEST("discards race ends", discards_race_ends),
+        TEST("discards race late members", discards_race_late_members),
     };
     return harness_main("group_races", tests, sizeof tests / sizeof *tests);
 }
