@@ -60,12 +60,14 @@ static int wait_natively(int fd, int events, double timeout)
 
 int fd_wait_park(struct fd_wait *wait, double timeout)
 {
+    static const struct wait_reason reason = {.text = "a descriptor"};
     int error = blocking_begin(timeout);
 
     if (UNLIKELY(error))
         return error;
     if (UNLIKELY(waiter_init(&wait->waiter) < 0))
         return errno;
+    wait->waiter.reason = &reason;
     wait->waiter.detach = fd_watch_detach;
     if (UNLIKELY(fd_watch_link(wait) < 0))
         return errno;

@@ -106,11 +106,11 @@ void grove_exit(void *value)
 /* Without memory for the text the greenlet fails all the same, with none. */
 static void keep_text(struct grove *greenlet, const char *text)
 {
-    if (!greenlet->extra)
-        greenlet->extra = calloc(1, sizeof *greenlet->extra);
-    if (greenlet->extra) {
-        free(greenlet->extra->error_text);
-        greenlet->extra->error_text = strdup(text);
+    struct extra *extra = extra_demand(greenlet);
+
+    if (extra) {
+        free(extra->error_text);
+        extra->error_text = strdup(text);
     }
 }
 

@@ -20,17 +20,8 @@ const char grove_killed_[] = "killed";
 
 void greenlet_destroy(struct grove *greenlet)
 {
-    char *name = atomic_load_explicit(&greenlet->name, memory_order_relaxed);
-
-    if (name) {
-        free(name);
-        atomic_store_explicit(&greenlet->name, NULL, memory_order_relaxed);
-    }
-    if (greenlet->extra) {
-        free(greenlet->extra->error_text);
-        free(greenlet->extra);
-        greenlet->extra = NULL;
-    }
+    extra_free(extra_of(greenlet));
+    atomic_store_explicit(&greenlet->extra, NULL, memory_order_relaxed);
     if (worker_self)
         record_free(worker_self, greenlet);
     else
@@ -231,9 +222,10 @@ static void discard(struct worker *worker, struct grove *greenlet, int error)
 static struct stack *take_stack(struct worker *worker, struct grove *greenlet)
 {
     struct stack *stack = worker->spare;
+    struct extra *extra = extra_of(greenlet);
 
-    if (__builtin_expect(greenlet->extra && greenlet->extra->stack_size, 0))
-        return stack_acquire_sized(&worker->stacks, greenlet->extra->stack_size);
+    if (__builtin_expect(extra && extra->stack_size, 0))
+        return stack_acquire_sized(&worker->stacks, extra->stack_size);
     if (stack && !stack->sized) {
         worker->spare = NULL;
         stack_unpoison(stack);

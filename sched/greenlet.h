@@ -33,7 +33,9 @@
  *                     greenlet (grove_kill_clear)
  *   first, last       under GREENLET_LOCK; after DONE the one who set DONE
  *   kill_message      the killer that set GREENLET_KILL_SENT, until it is delivered
- *   name, extra       published once by compare-and-swap / before the start
+ *   spawned_at        set by the spawn
+ *   extra             set before the start, or published once by compare-and-swap by
+ *                     anybody (extra.h)
  */
 
 #include <stdatomic.h>
@@ -81,9 +83,9 @@ struct grove {
     uint64_t id;
     struct message kill_message;
     _Atomic(int) kill_error;
-    int attention; /* what its next blocking call has to deal with: see below */
-    _Atomic(char *) name;
-    struct extra *extra;
+    int attention;    /* what its next blocking call has to deal with: see below */
+    void *spawned_at; /* an address in who called; NULL of a main greenlet */
+    _Atomic(struct extra *) extra;
 };
 
 _Static_assert(sizeof(struct grove) == 128, "two cache lines; see design.md");

@@ -36,7 +36,8 @@ int grove_error(const grove_t *g)
 
 const char *grove_error_text(const grove_t *g)
 {
-    const char *text = greenlet_done(g) && g->extra ? g->extra->error_text : NULL;
+    const struct extra *extra = greenlet_done(g) ? extra_of(g) : NULL;
+    const char *text = extra ? extra->error_text : NULL;
 
     return text ? text : "";
 }
@@ -54,16 +55,16 @@ uint64_t grove_id(const grove_t *g)
 /* Made when first asked for: formatting a name costs more than a greenlet. */
 const char *grove_name(const grove_t *g)
 {
-    _Atomic(char *) *slot = &((struct grove *)g)->name;
-    char *name = atomic_load_explicit(slot, memory_order_acquire);
+    char *name = extra_name(g);
     char *made;
 
     if (name)
         return name;
-    if (asprintf(&made, "greenlet-%llu", (unsigned long long)g->id) < 0)
+    struct extra *extra = extra_demand((struct grove *)g);
+    if (!extra || asprintf(&made, "greenlet-%llu", (unsigned long long)g->id) < 0)
         return "greenlet";
     if (atomic_compare_exchange_strong_explicit(
-            slot, &name, made, memory_order_acq_rel, memory_order_acquire))
+            &extra->name, &name, made, memory_order_acq_rel, memory_order_acquire))
         return made;
     free(made); /* another thread was first */
     return name;

@@ -3,12 +3,23 @@
 #include <errno.h>
 
 #include "sched/answer.h"
+#include "sched/extra.h"
 #include "sched/record.h"
 #include "sched/reference.h"
 #include "sched/scheduler.h"
 #include "sched/spin.h"
 #include "sched/watch.h"
 #include "sched/waiter.h"
+
+/* As long as its waiter waits, the greenlet is there: it or its worker has a reference.
+ */
+static struct grove *awaited(const struct waiter *waiter)
+{
+    return waiter->item;
+}
+
+static const struct wait_reason end_of_greenlet = {
+    .text = "the end", .holder = awaited, .relation = "of", .list_offset = -1};
 
 static bool detach_await(struct waiter *waiter)
 {
@@ -43,6 +54,8 @@ static __attribute__((noinline)) int park_as_joiner(
     waiter.detach = detach_await;
     waiter.item = g;
     waiter.result = 0;
+    waiter.reason = &end_of_greenlet;
+    waiter.since = worker->last_tick;
     me->activation->waiting = &waiter;
     struct thread_state state;
     thread_state_save(worker, &state);
@@ -88,8 +101,7 @@ static void *take_value(struct worker *worker, struct grove *g)
     int error = g->error;
 
     /* A single reference is ours, and the runtime has let go: nobody else is left. */
-    if (worker && !g->extra &&
-        atomic_load_explicit(&g->name, memory_order_relaxed) == NULL &&
+    if (worker && !extra_of(g) &&
         (atomic_load_explicit(&g->state, memory_order_acquire) &
             ~(uint32_t)(GREENLET_REFERENCE - 1)) == GREENLET_REFERENCE)
         record_free(worker, g);
@@ -158,6 +170,7 @@ int grove_join(grove_t *g, double timeout)
         return -1;
     if (waiter.greenlet == g)
         return answer(EDEADLK);
+    waiter.reason = &end_of_greenlet;
     waiter.detach = detach_joiner;
     waiter.item = g;
     if (!watch_add(g, &waiter))

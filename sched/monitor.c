@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sched/extra.h"
 #include "sched/fork.h"
 #include "sched/program_counter.h"
 #include "sched/report.h"
@@ -111,7 +112,7 @@ static void answer_greenlet(struct grove *greenlet)
         return;
     answer.id = greenlet->id;
     /* Until it is done, which it becomes on this thread, it keeps its name. */
-    const char *name = atomic_load_explicit(&greenlet->name, memory_order_acquire);
+    const char *name = extra_name(greenlet);
     if (name && !greenlet_done(greenlet))
         memccpy(answer.name, name, 0, NAME_LENGTH - 1);
 }

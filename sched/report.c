@@ -13,6 +13,7 @@
 #include "sched/chance.h"
 #include "sched/record.h"
 #include "sched/runtime.h"
+#include "sched/waiter.h"
 
 static void print_frames(FILE *out, void *const *frames, int count)
 {
@@ -81,31 +82,91 @@ static void mention_seed(FILE *out)
         fprintf(out, "grove: seed %llu\n", (unsigned long long)seed);
 }
 
-static void list_waiting(FILE *out)
+/* Where somebody was spawned. */
+static void print_site(FILE *out, const char *before, void *site)
 {
-    struct grove *greenlet;
+    char **symbol = site ? backtrace_symbols(&site, 1) : NULL;
 
-    for (size_t i = 0; (greenlet = record_at(i)); i++) {
-        struct activation *activation = greenlet->activation;
-        if (!greenlet->function || greenlet_done(greenlet) || !activation ||
-            !activation->waiting)
-            continue;
-        struct worker *owner =
-            atomic_load_explicit(&greenlet->owner, memory_order_relaxed);
-        fprintf(out, "  %s (id %llu) waits on worker %d\n", grove_name(greenlet),
-            (unsigned long long)greenlet->id, owner->index);
+    if (site)
+        fprintf(out, "%sspawned at ", before);
+    if (symbol)
+        fputs(symbol[0], out);
+    else if (site)
+        fprintf(out, "%p", site);
+    free(symbol);
+}
+
+/* Neither a free record nor one that has ended. */
+static bool exists(const struct grove *greenlet)
+{
+    uint32_t state = atomic_load_explicit(&greenlet->state, memory_order_acquire);
+    bool is_main = state & GREENLET_MAIN && state >= GREENLET_REFERENCE;
+
+    return (greenlet->function || is_main) && !(state & GREENLET_DONE);
+}
+
+static struct waiter *waiting(const struct grove *greenlet)
+{
+    return exists(greenlet) && greenlet->activation ? greenlet->activation->waiting
+                                                    : NULL;
+}
+
+static void print_holder(FILE *out, const char *relation, struct grove *holder)
+{
+    fprintf(out, " %s ", relation ? relation : "held by");
+    if (!exists(holder))
+        fputs("a greenlet that has ended", out);
+    else
+        fprintf(out, "greenlet %s (id %llu)", grove_name(holder),
+            (unsigned long long)holder->id);
+}
+
+/* "a lock 0x55d0c8a3b0a0 held by greenlet worker-3 (id 12)" */
+static void print_object(FILE *out, const struct waiter *waiter)
+{
+    const struct wait_reason *reason = waiter->reason;
+
+    if (!reason) {
+        fputs("something", out);
+        return;
     }
+    fputs(reason->text, out);
+    if (reason->list_offset >= 0) {
+        char *list = (char *)atomic_load_explicit(&waiter->list, memory_order_relaxed);
+        if (list)
+            fprintf(out, " %p", (void *)(list - reason->list_offset));
+    }
+    struct grove *holder = reason->holder ? reason->holder(waiter) : NULL;
+    if (holder)
+        print_holder(out, reason->relation, holder);
+}
+
+static void print_waiting(FILE *out, struct grove *greenlet, nanoseconds now)
+{
+    const struct waiter *waiter = waiting(greenlet);
+
+    if (!waiter)
+        return;
+    fprintf(out, "  greenlet %s (id %llu) has waited %.2f s on worker %d for ",
+        grove_name(greenlet), (unsigned long long)greenlet->id,
+        (double)(now - waiter->since) / 1e9, waiter->home->index);
+    print_object(out, waiter);
+    print_site(out, ", ", greenlet->spawned_at);
+    fputc('\n', out);
 }
 
 void report_deadlock(void)
 {
+    nanoseconds now = timers_clock();
+    struct grove *greenlet;
     struct report report;
 
     if (!report_begin(&report))
         return;
     fprintf(
         report.out, "grove: deadlock: nothing can wake the main greenlet any more\n");
-    list_waiting(report.out);
+    for (size_t i = 0; (greenlet = record_at(i)); i++)
+        print_waiting(report.out, greenlet, now);
     mention_seed(report.out);
     report_end(&report);
 }
@@ -124,6 +185,10 @@ void report_failure(struct grove *greenlet, int error, const char *text)
     if (count > 0)
         print_frames(
             report.out, frames + 1, count - 1); /* the first is this function */
+    if (greenlet && greenlet->spawned_at) {
+        print_site(report.out, "  ", greenlet->spawned_at);
+        fputc('\n', report.out);
+    }
     mention_seed(report.out);
     report_end(&report);
 }

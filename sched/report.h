@@ -7,8 +7,8 @@
 
 #include "sched/greenlet.h"
 
-/* "greenlet NAME failed with ERROR: TEXT" and the backtrace of the caller. NULL
- * greenlet: a plain thread or a main greenlet. */
+/* "greenlet NAME failed with ERROR: TEXT", the backtrace of the caller, and where the
+ * greenlet was spawned. NULL greenlet: a plain thread or a main greenlet. */
 void report_failure(struct grove *greenlet, int error, const char *text);
 
 /* "grove: CALL: WHAT". Not silenced: the process ends of it. */
@@ -22,7 +22,8 @@ void report_misuse(const char *call, const char *what);
 void report_blocking(const char *who, int worker, double seconds, void *const *frames,
     int count, const char *remark);
 
-/* Lists all greenlets that wait. While every worker sleeps. */
+/* Lists all greenlets that wait: for what, since when, on which worker, and where each
+ * was spawned. While every worker sleeps. */
 void report_deadlock(void);
 
 #endif

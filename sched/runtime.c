@@ -13,6 +13,7 @@
 #include "sched/barrier.h"
 #include "sched/chance.h"
 #include "sched/clock.h"
+#include "sched/extra.h"
 #include "sched/fork.h"
 #include "sched/guest.h"
 #include "sched/helpers.h"
@@ -141,10 +142,9 @@ static void free_workers(void)
 static const char *overflow_subject(void *owner, uint64_t *id)
 {
     struct grove *greenlet = owner;
-    char *name = atomic_load_explicit(&greenlet->name, memory_order_relaxed);
 
     *id = greenlet->id;
-    return name;
+    return extra_name(greenlet);
 }
 
 static const struct stack *running_stack(void)

@@ -49,6 +49,9 @@ static bool detach_sleeper(struct waiter *waiter)
     return true;
 }
 
+static const struct wait_reason sleeping = {.text = "the end of a sleep"};
+static const struct wait_reason idling = {.text = "a moment with nothing to do"};
+
 static int sleep_thread(double seconds)
 {
     nanoseconds deadline = timers_deadline(seconds);
@@ -83,6 +86,7 @@ int grove_sleep(double seconds)
     }
     if (!waiter.greenlet)
         return sleep_thread(seconds);
+    waiter.reason = &sleeping;
     waiter.detach = detach_sleeper;
     waiter.timer.fire = sleep_over;
     if (timers_add(&waiter.home->timers, &waiter.timer, timers_deadline(seconds)) < 0)
@@ -107,6 +111,7 @@ int grove_idle(void)
         return -1;
     if (!waiter.greenlet)
         return 0;
+    waiter.reason = &idling;
     waiter.detach = detach_idler;
     runqueue_push(&waiter.home->idlers, waiter.greenlet);
     error = waiter_park(&waiter, GROVE_FOREVER);

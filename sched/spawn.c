@@ -18,8 +18,12 @@
 #include "sched/scheduler.h"
 #include "sched/waiter.h"
 
-/* name and extra are NULL in every free record. */
-static inline void fill(struct grove *greenlet, grove_fn fn, void *arg, uint64_t id)
+/* Where the public function that says it was called. */
+#define CALL_SITE __builtin_return_address(0)
+
+/* extra is NULL in every free record. */
+static inline void fill(
+    struct grove *greenlet, grove_fn fn, void *arg, uint64_t id, void *site)
 {
     greenlet->stack_pointer = NULL;
     greenlet->function = fn;
@@ -29,6 +33,7 @@ static inline void fill(struct grove *greenlet, grove_fn fn, void *arg, uint64_t
     greenlet->error = 0;
     greenlet->id = id;
     greenlet->attention = 0;
+    greenlet->spawned_at = site;
     atomic_store_explicit(&greenlet->owner, NULL, memory_order_relaxed);
     atomic_store_explicit(&greenlet->kill_error, 0, memory_order_relaxed);
     /* One reference for the caller, one for the runtime. */
@@ -36,7 +41,8 @@ static inline void fill(struct grove *greenlet, grove_fn fn, void *arg, uint64_t
         &greenlet->state, 2 * GREENLET_REFERENCE, memory_order_relaxed);
 }
 
-static inline struct grove *make(struct worker *worker, grove_fn fn, void *arg)
+static inline struct grove *make(
+    struct worker *worker, grove_fn fn, void *arg, void *site)
 {
     if (__builtin_expect(fn == NULL, 0)) {
         errno = EINVAL;
@@ -44,11 +50,11 @@ static inline struct grove *make(struct worker *worker, grove_fn fn, void *arg)
     }
     struct grove *greenlet = record_new(worker);
     if (__builtin_expect(greenlet != NULL, 1))
-        fill(greenlet, fn, arg, ++worker->next_id);
+        fill(greenlet, fn, arg, ++worker->next_id, site);
     return greenlet;
 }
 
-static struct grove *make_plain(grove_fn fn, void *arg)
+static struct grove *make_plain(grove_fn fn, void *arg, void *site)
 {
     static _Atomic(uint64_t) last_id; /* worker number 0 in the upper bits: none */
 
@@ -59,7 +65,7 @@ static struct grove *make_plain(grove_fn fn, void *arg)
     struct grove *greenlet = record_new_plain();
     if (greenlet)
         fill(greenlet, fn, arg,
-            1 + atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed));
+            1 + atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed), site);
     return greenlet;
 }
 
@@ -76,18 +82,24 @@ static void unmake(struct worker *worker, struct grove *greenlet)
     record_free(worker, greenlet);
 }
 
-grove_t *grove_spawn(grove_fn fn, void *arg)
+static inline __attribute__((always_inline)) grove_t *spawn(
+    grove_fn fn, void *arg, void *site)
 {
     struct worker *worker = worker_self;
 
     if (__builtin_expect(!worker, 0) && !(worker = worker_enter()))
         return NULL;
-    struct grove *greenlet = make(worker, fn, arg);
+    struct grove *greenlet = make(worker, fn, arg, site);
     if (__builtin_expect(!greenlet, 0))
         return NULL;
     atomic_store_explicit(&greenlet->owner, worker, memory_order_relaxed);
     scheduler_ready(worker, greenlet);
     return greenlet;
+}
+
+grove_t *grove_spawn(grove_fn fn, void *arg)
+{
+    return spawn(fn, arg, CALL_SITE);
 }
 
 /* Makes an unstarted greenlet available to all workers, or, on a lane thread, to all of
@@ -115,17 +127,32 @@ bool spawn_all_taken(void)
     return worker && worker->lane ? lane_empty() : inject_empty();
 }
 
-static grove_t *go_from_plain_thread(grove_fn fn, void *arg)
+static inline __attribute__((always_inline)) grove_t *go(
+    struct worker *worker, grove_fn fn, void *arg, void *site)
+{
+    struct grove *greenlet = make(worker, fn, arg, site);
+
+    if (__builtin_expect(!greenlet, 0))
+        return NULL;
+    if (__builtin_expect(offer(worker, greenlet) < 0, 0)) {
+        unmake(worker, greenlet);
+        return NULL;
+    }
+    return greenlet;
+}
+
+static __attribute__((noinline)) grove_t *go_from_plain_thread(
+    grove_fn fn, void *arg, void *site)
 {
     struct worker *worker = worker_attend();
 
     if (worker)
-        return grove_go(fn, arg);
+        return go(worker, fn, arg, site);
     if (errno)
         return NULL;
     if (!runtime_hold())
         return NULL;
-    struct grove *greenlet = make_plain(fn, arg);
+    struct grove *greenlet = make_plain(fn, arg, site);
     if (greenlet)
         inject(greenlet);
     runtime_let_go();
@@ -137,15 +164,8 @@ grove_t *grove_go(grove_fn fn, void *arg)
     struct worker *worker = worker_self;
 
     if (__builtin_expect(!worker, 0))
-        return go_from_plain_thread(fn, arg);
-    struct grove *greenlet = make(worker, fn, arg);
-    if (__builtin_expect(!greenlet, 0))
-        return NULL;
-    if (__builtin_expect(offer(worker, greenlet) < 0, 0)) {
-        unmake(worker, greenlet);
-        return NULL;
-    }
-    return greenlet;
+        return go_from_plain_thread(fn, arg, CALL_SITE);
+    return go(worker, fn, arg, CALL_SITE);
 }
 
 struct grove *spawn_prepare(grove_fn fn, void *arg, struct waiter *watcher)
@@ -154,7 +174,7 @@ struct grove *spawn_prepare(grove_fn fn, void *arg, struct waiter *watcher)
 
     if (__builtin_expect(!worker, 0) && !(worker = worker_enter()))
         return NULL;
-    struct grove *greenlet = make(worker, fn, arg);
+    struct grove *greenlet = make(worker, fn, arg, CALL_SITE);
     if (__builtin_expect(!greenlet, 0))
         return NULL;
     /* Nobody knows of it: no lock. */
@@ -204,7 +224,7 @@ static void let_go(struct extra *extra)
 /* Makes one available to those whom its affinity names. 0 or -1 with errno ENOMEM. */
 static int offer_as_asked(struct worker *worker, struct grove *greenlet)
 {
-    if (greenlet->extra->affinity == GROVE_CPU && lane_push(greenlet))
+    if (extra_of(greenlet)->affinity == GROVE_CPU && lane_push(greenlet))
         return 0;
     return offer(worker, greenlet);
 }
@@ -213,7 +233,7 @@ static int offer_as_asked(struct worker *worker, struct grove *greenlet)
  * so a killed one (already ended) only has to be let go. */
 static void unhold(struct grove *greenlet)
 {
-    struct extra *extra = greenlet->extra;
+    struct extra *extra = extra_of(greenlet);
     struct worker *worker = extra->home;
 
     let_go(extra);
@@ -233,7 +253,7 @@ static void delay_over(struct timer *timer)
  * ENOMEM. */
 static int begin(struct grove *greenlet)
 {
-    struct extra *extra = greenlet->extra;
+    struct extra *extra = extra_of(greenlet);
 
     if (extra->seconds > 0 &&
         atomic_load_explicit(&greenlet->kill_error, memory_order_acquire) == 0) {
@@ -262,7 +282,7 @@ int grove_start(grove_t *g)
         errno = EINVAL;
         return -1;
     }
-    struct extra *extra = g->extra;
+    struct extra *extra = extra_of(g);
     if (!extra || !atomic_exchange_explicit(&extra->held, false, memory_order_acq_rel))
         return 0;
     if (extra->home == worker_self) {
@@ -278,7 +298,7 @@ int grove_start(grove_t *g)
 
 void spawn_let_go(struct grove *greenlet)
 {
-    struct extra *extra = greenlet->extra;
+    struct extra *extra = extra_of(greenlet);
 
     if (!extra)
         return;
@@ -334,7 +354,7 @@ static bool attributes_valid(const grove_attr_t *attr)
 /* Makes ready, holds back or delays a greenlet made with attributes. */
 static int launch(struct worker *worker, struct grove *greenlet)
 {
-    struct extra *extra = greenlet->extra;
+    struct extra *extra = extra_of(greenlet);
 
     if (atomic_load_explicit(&extra->held, memory_order_relaxed)) {
         hold(extra);
@@ -353,13 +373,11 @@ static int launch(struct worker *worker, struct grove *greenlet)
     return 0;
 }
 
-grove_t *grove_spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg)
+static grove_t *spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg, void *site)
 {
     struct worker *worker;
     char *name = NULL;
 
-    if (!attr)
-        return grove_spawn(fn, arg);
     if (!attributes_valid(attr)) {
         errno = EINVAL;
         return NULL;
@@ -371,17 +389,16 @@ grove_t *grove_spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg)
         return NULL;
     if (attr->name && !(name = strdup(attr->name)))
         goto free_extra;
-    struct grove *greenlet = make(worker, fn, arg);
+    struct grove *greenlet = make(worker, fn, arg, site);
     if (!greenlet)
         goto free_name;
     extra->greenlet = greenlet;
     extra->home = worker;
-    greenlet->extra = extra;
-    atomic_store_explicit(&greenlet->name, name, memory_order_relaxed);
+    atomic_init(&extra->name, name);
+    atomic_store_explicit(&greenlet->extra, extra, memory_order_relaxed);
     if (launch(worker, greenlet) == 0)
         return greenlet;
-    greenlet->extra = NULL;
-    atomic_store_explicit(&greenlet->name, NULL, memory_order_relaxed);
+    atomic_store_explicit(&greenlet->extra, NULL, memory_order_relaxed);
     unmake(worker, greenlet);
 free_name:
     free(name);
@@ -390,11 +407,16 @@ free_extra:
     return NULL;
 }
 
+grove_t *grove_spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg)
+{
+    return attr ? spawn_with(attr, fn, arg, CALL_SITE) : spawn(fn, arg, CALL_SITE);
+}
+
 grove_t *grove_spawn_later(double seconds, grove_fn fn, void *arg)
 {
     grove_attr_t attr = {.delay = seconds};
 
-    return grove_spawn_with(&attr, fn, arg);
+    return spawn_with(&attr, fn, arg, CALL_SITE);
 }
 
 struct placement {
@@ -413,13 +435,15 @@ static void deliver_placement(struct message *message)
 struct grove *greenlet_spawn_on(struct worker *worker, grove_fn fn, void *arg)
 {
     struct worker *self = worker_self;
+    void *site = CALL_SITE;
 
     if (self == worker)
-        return grove_spawn(fn, arg);
+        return spawn(fn, arg, site);
     struct placement *placement = malloc(sizeof *placement);
     if (!placement)
         return NULL;
-    struct grove *greenlet = self ? make(self, fn, arg) : make_plain(fn, arg);
+    struct grove *greenlet =
+        self ? make(self, fn, arg, site) : make_plain(fn, arg, site);
     if (!greenlet) {
         free(placement);
         return NULL;

@@ -45,10 +45,14 @@ static void gather(grove_t *g, void *arg)
 
 static int wait_enough(struct gathering *gathering, double timeout)
 {
+    /* Its list is none of the program's objects. */
+    static const struct wait_reason reason = {
+        .text = "the ends of several greenlets", .list_offset = -1};
     struct waiter waiter;
 
     if (waiter_init(&waiter) < 0)
         return errno;
+    waiter.reason = &reason;
     section_enter(&gathering->list.section);
     if (gathering->ended >= gathering->wanted || timeout == 0) {
         section_leave(&gathering->list.section);

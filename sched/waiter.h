@@ -32,6 +32,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <grove/base.h>
@@ -59,9 +60,13 @@ struct choice {
 /* What somebody waits for, as reports say it. */
 struct wait_reason {
     const char *text; /* "a lock" */
-    /* Who could end the wait; NULL: nobody in particular. Any thread, at any time: a
-     * guess. */
+    /* Who could end the wait; NULL: nobody in particular. Any thread, while it is in
+     * its list: a guess. */
     struct grove *(*holder)(const struct waiter *waiter);
+    const char *relation; /* of the holder to it; NULL: "held by" */
+    /* Of the wait list within the object whose address is reported; negative: there is
+     * none to name. */
+    ptrdiff_t list_offset;
 };
 
 struct waiter {

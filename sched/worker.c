@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/extra.h"
 #include "sched/fork.h"
 #include "sched/hub.h"
 #include "sched/record.h"
@@ -89,13 +90,15 @@ static void forget_stack(struct worker *worker)
 
 static int make_main(struct worker *worker, const char *name)
 {
-    char *copy = strdup(name);
+    struct extra *extra = calloc(1, sizeof *extra);
 
-    if (!copy)
+    if (!extra)
         return -1;
-    struct grove *greenlet = record_new_plain();
+    char *copy = strdup(name);
+    struct grove *greenlet = copy ? record_new_plain() : NULL;
     if (!greenlet) {
         free(copy);
+        free(extra);
         return -1;
     }
     /* The rest is as in every free record. */
@@ -104,12 +107,15 @@ static int make_main(struct worker *worker, const char *name)
     greenlet->joiner = NULL;
     greenlet->error = 0;
     greenlet->attention = 0;
+    greenlet->spawned_at = NULL;
+    extra->greenlet = greenlet;
+    atomic_init(&extra->name, copy);
     greenlet->id = ++worker->next_id;
     greenlet->activation = &worker->main_activation;
     greenlet->stack_pointer = greenlet->activation; /* it has started */
     atomic_store_explicit(&greenlet->kill_error, 0, memory_order_relaxed);
     atomic_store_explicit(&greenlet->owner, worker, memory_order_relaxed);
-    atomic_store_explicit(&greenlet->name, copy, memory_order_relaxed);
+    atomic_store_explicit(&greenlet->extra, extra, memory_order_relaxed);
     /* Who ends all looks at every record, also while a lane thread is made. */
     atomic_store_explicit(
         &greenlet->state, GREENLET_REFERENCE | GREENLET_MAIN, memory_order_release);

@@ -16,6 +16,8 @@ struct event {
 
 _Static_assert(sizeof(struct event) == sizeof(grove_event_t), "same object");
 
+static const struct wait_reason reason = {.text = "an event"};
+
 static bool event_ready(const struct event *event)
 {
     return atomic_load_explicit(&event->set, memory_order_acquire);
@@ -64,6 +66,7 @@ int grove_event_wait(grove_event_t *opaque, double timeout)
     bool ready = event_ready(event);
     if (!ready && timeout != 0) {
         (void)waiter_init(&self);
+        self.reason = &reason;
         waiter_link(&event->list, &self);
     }
     section_leave(&event->list.section);

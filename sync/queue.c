@@ -8,6 +8,11 @@
 
 enum { FIRST_CAPACITY = 16 };
 
+static const struct wait_reason for_room = {
+    .text = "room in a queue", .list_offset = offsetof(struct grove_queue, putters)};
+static const struct wait_reason for_item = {
+    .text = "an item of a queue", .list_offset = offsetof(struct grove_queue, getters)};
+
 /* What an attempt comes to besides 0 and EPIPE. No errno values, as those may be what a
  * greenlet is killed with. */
 enum { MUST_WAIT = -1, MUST_GROW = -2 };
@@ -172,6 +177,7 @@ static __attribute__((noinline)) SWITCH_RETURN int wait_for_room(
     struct queue_waiter self;
 
     (void)waiter_init(&self.waiter);
+    self.waiter.reason = &for_room;
     queue_link(queue, &queue->putters, &self);
     self.waiter.item = item;
     queue_leave(queue);
@@ -184,6 +190,7 @@ static __attribute__((noinline)) SWITCH_RETURN int wait_for_item(
     struct queue_waiter self;
 
     (void)waiter_init(&self.waiter);
+    self.waiter.reason = &for_item;
     queue_link(queue, &queue->getters, &self);
     self.peeks = peeks;
     queue_leave(queue);

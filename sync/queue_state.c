@@ -35,6 +35,8 @@ int grove_queue_task_done(grove_queue_t *queue)
 
 int grove_queue_join(grove_queue_t *queue, double timeout)
 {
+    static const struct wait_reason reason = {.text = "the tasks of a queue",
+        .list_offset = offsetof(struct grove_queue, joiners)};
     struct queue_waiter self;
     int error = blocking_begin(timeout);
 
@@ -44,6 +46,7 @@ int grove_queue_join(grove_queue_t *queue, double timeout)
     bool finished = queue->unfinished == 0;
     if (!finished && timeout != 0) {
         (void)waiter_init(&self.waiter);
+        self.waiter.reason = &reason;
         queue_link(queue, &queue->joiners, &self);
     }
     queue_leave(queue);

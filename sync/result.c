@@ -24,6 +24,8 @@ struct result {
 
 _Static_assert(sizeof(struct result) == sizeof(grove_result_t), "same object");
 
+static const struct wait_reason reason = {.text = "a result"};
+
 static bool result_ready(const struct result *result)
 {
     return atomic_load_explicit(&result->ready, memory_order_acquire);
@@ -90,6 +92,7 @@ static int result_wait(struct result *result, double timeout, struct outcome *ou
     *outcome = result_outcome(result);
     if (!ready && timeout != 0) {
         (void)waiter_init(&self);
+        self.reason = &reason;
         waiter_link(&result->list, &self);
     }
     section_leave(&result->list.section);

@@ -125,6 +125,9 @@ static void withdraw(
             kind_of(selecting, i)->withdraw(&selecting->cases[i], &slots[i]);
 }
 
+static const struct wait_reason reason = {
+    .text = "the first of several", .list_offset = -1};
+
 /* Publishes and parks. The index of the case that happened; NONE with errno; AGAIN. */
 static int wait_published(struct selecting *selecting, struct select_slot *slots)
 {
@@ -133,6 +136,7 @@ static int wait_published(struct selecting *selecting, struct select_slot *slots
 
     if (waiter_init(&parked.waiter) < 0)
         return NONE;
+    parked.waiter.reason = &reason;
     parked.waiter.detach = detach;
     size_t published = publish(selecting, slots, &parked, &error);
     if (published < selecting->n && choice_decide(&parked.choice, &parked.waiter)) {
