@@ -30,6 +30,7 @@
  */
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sched/barrier.h"
@@ -74,10 +75,30 @@ static inline void section_enter(struct section *section)
     section_enter_slow(section, worker);
 }
 
-static inline void section_leave(struct section *section)
+/*
+ * section_enter for the shortest paths: enters if that takes no call, else does nothing
+ * and returns false. So a function that does its usual work between the two needs no
+ * stack of its own. [worker] is the caller's, and not NULL.
+ */
+static inline bool section_enter_quickly(struct section *section, struct worker *worker)
 {
-    struct worker *worker = worker_self;
+    if (atomic_load_explicit(&section->bias, memory_order_relaxed) == SECTION_SHARED)
+        return atomic_exchange_explicit(&section->lock, 1, memory_order_acquire) == 0;
+    atomic_store_explicit(&worker->in_section, section, memory_order_relaxed);
+    /* As barrier_light in section_enter: where barriers aren't asymmetric no section is
+     * biased, so there is nothing to order. */
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(
+            atomic_load_explicit(&section->bias, memory_order_relaxed) == worker->bias,
+            1))
+        return true;
+    atomic_store_explicit(&worker->in_section, NULL, memory_order_release);
+    return false;
+}
 
+/* section_leave where the caller's worker is known. */
+static inline void section_leave_as(struct section *section, struct worker *worker)
+{
     if (__builtin_expect(worker != NULL && atomic_load_explicit(&worker->in_section,
                                                memory_order_relaxed) == section,
             1))
@@ -85,6 +106,11 @@ static inline void section_leave(struct section *section)
         atomic_store_explicit(&worker->in_section, NULL, memory_order_release);
     else
         atomic_store_explicit(&section->lock, 0, memory_order_release);
+}
+
+static inline void section_leave(struct section *section)
+{
+    section_leave_as(section, worker_self);
 }
 
 #endif

@@ -18,6 +18,14 @@
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
+/* Whether a greenlet of the worker runs that may wait without a second look. */
+static inline bool blocking_free(const struct worker *worker)
+{
+    return worker && worker->current && worker->current->attention == 0 &&
+           atomic_load_explicit(&worker->current->kill_error, memory_order_relaxed) ==
+               0;
+}
+
 /* blocking_begin where it takes more than a look. */
 int blocking_begin_slow(double timeout);
 
@@ -29,12 +37,7 @@ int blocking_begin_slow(double timeout);
  */
 static inline int blocking_begin(double timeout)
 {
-    const struct worker *worker = worker_self;
-
-    if (LIKELY(timeout < 0 && worker && worker->current &&
-               worker->current->attention == 0 &&
-               atomic_load_explicit(
-                   &worker->current->kill_error, memory_order_relaxed) == 0))
+    if (LIKELY(timeout < 0 && blocking_free(worker_self)))
         return 0;
     return blocking_begin_slow(timeout);
 }

@@ -7,7 +7,7 @@ _Static_assert(sizeof(struct permits) == sizeof(grove_lock_t), "same object");
 
 int grove_lock_acquire(grove_lock_t *lock, double timeout)
 {
-    return answer(permits_acquire((struct permits *)lock, timeout));
+    return answer(permits_acquire((struct permits *)lock, timeout, &permits_of_lock));
 }
 
 int grove_lock_release(grove_lock_t *lock)

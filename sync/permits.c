@@ -3,8 +3,23 @@
 
 #include <grove/greenlet.h>
 
+#include "sched/container.h"
 #include "sched/spin.h"
 #include "sync/publish.h"
+
+/* While nobody has it, who had it last is of no interest. */
+static struct grove *holder(const struct waiter *waiter)
+{
+    struct wait_list *list = atomic_load_explicit(&waiter->list, memory_order_acquire);
+    const struct permits *permits = CONTAINER(list, struct permits, waiters);
+
+    if (!list || permits_value(permits) > 0)
+        return NULL;
+    return atomic_load_explicit(&permits->holder, memory_order_relaxed);
+}
+
+const struct wait_reason permits_of_lock = {.text = "a lock", .holder = holder};
+const struct wait_reason permits_of_semaphore = {.text = "a semaphore"};
 
 /* How a woken waiter watches permits that other threads use: see permits_watch. Permits
  * that were taken so often while one waited are in use in a tight loop. */
@@ -25,7 +40,7 @@ struct waiter *permits_next(struct permits *permits)
         if (!claimed)
             continue;
         if (first->impatient)
-            first->handed = permits_take(permits);
+            first->handed = permits_take(permits, first->waiter.greenlet);
         else
             permits->woken++;
         break;
@@ -101,7 +116,7 @@ static bool take_or_link(
     struct permits *permits, struct permit_waiter *self, bool woken)
 {
     section_enter(&permits->waiters.section);
-    bool taken = permits_take(permits);
+    bool taken = permits_take(permits, self->waiter.greenlet);
     self->turns = permits_turns(permits);
     if (woken)
         permits->woken--;
@@ -117,16 +132,18 @@ static bool take_or_link(
 
 /* The last try of a woken waiter that gives up with [error]. If it finds no permit,
  * there is no wake to pass on either: the next release wakes another. */
-static int take_or_leave(struct permits *permits, int error)
+static int take_or_leave(
+    struct permits *permits, const struct permit_waiter *self, int error)
 {
     section_enter(&permits->waiters.section);
-    bool taken = permits_take(permits);
+    bool taken = permits_take(permits, self->waiter.greenlet);
     permits->woken--;
     section_leave(&permits->waiters.section);
     return taken ? 0 : error;
 }
 
-int permits_wait(struct permits *permits, double timeout)
+static int permits_wait(
+    struct permits *permits, double timeout, const struct wait_reason *reason)
 {
     struct permit_waiter self = {.impatient = false};
     nanoseconds deadline = TIMERS_NEVER;
@@ -138,6 +155,7 @@ int permits_wait(struct permits *permits, double timeout)
         deadline = timers_deadline(timeout);
     for (;;) {
         (void)waiter_init(&self.waiter); /* for each wait anew */
+        self.waiter.reason = reason;
         if (take_or_link(permits, &self, woken))
             return 0;
         int error = waiter_park(&self.waiter, timers_left(deadline));
@@ -150,8 +168,38 @@ int permits_wait(struct permits *permits, double timeout)
         if (!error && timers_left(deadline) == 0)
             error = ETIMEDOUT;
         if (error)
-            return take_or_leave(permits, error);
+            return take_or_leave(permits, &self, error);
     }
+}
+
+int permits_acquire_slow(
+    struct permits *permits, double timeout, const struct wait_reason *reason)
+{
+    int error = blocking_begin(timeout);
+
+    if (UNLIKELY(error))
+        return error;
+    section_enter(&permits->waiters.section);
+    bool taken = permits_take(permits, worker_self ? worker_self->current : NULL);
+    section_leave(&permits->waiters.section);
+    return taken ? 0 : permits_wait(permits, timeout, reason);
+}
+
+int permits_release_slow(struct permits *permits, int error)
+{
+    struct waiter *next = NULL;
+
+    section_enter(&permits->waiters.section);
+    uint32_t value = permits_value(permits);
+    if (value < permits->limit) {
+        error = 0;
+        permits_set(permits, value + 1);
+        next = permits_next(permits);
+    }
+    section_leave(&permits->waiters.section);
+    if (next)
+        waiter_wake(next, 0);
+    return error;
 }
 
 bool permits_publish(struct permits *permits, struct permit_waiter *self)

@@ -22,6 +22,7 @@
  *   value   written inside the section of waiters; read anywhere
  *   limit   constant; the most that value may be
  *   turns   permits taken so far; written inside, read by those who watch (permits.c)
+ *   holder  who took the last one, if a greenlet did; written inside, read by reports
  *   woken   inside
  *   turns of a waiter   who links it, before
  *   impatient, handed   inside
@@ -35,6 +36,7 @@ struct permits {
     uint32_t limit;
     _Atomic(uint32_t) turns;
     uint32_t woken;
+    _Atomic(struct grove *) holder;
 };
 
 struct permit_waiter {
@@ -54,8 +56,11 @@ static inline void permits_set(struct permits *permits, uint32_t value)
     atomic_store_explicit(&permits->value, value, memory_order_relaxed);
 }
 
-/* Takes one if there is one. Inside the section. */
-static inline bool permits_take(struct permits *permits)
+/* What waits are for. That of a lock knows the holder. */
+extern const struct wait_reason permits_of_lock, permits_of_semaphore;
+
+/* Takes one if there is one, for that greenlet (NULL: a thread). Inside the section. */
+static inline bool permits_take(struct permits *permits, struct grove *taker)
 {
     uint32_t value = permits_value(permits);
 
@@ -65,23 +70,28 @@ static inline bool permits_take(struct permits *permits)
     atomic_store_explicit(&permits->turns,
         atomic_load_explicit(&permits->turns, memory_order_relaxed) + 1,
         memory_order_relaxed);
+    atomic_store_explicit(&permits->holder, taker, memory_order_relaxed);
     return true;
 }
 
-/* The rest of permits_acquire when none was free. */
-int permits_wait(struct permits *permits, double timeout);
+/* permits_acquire where it isn't as simple as that. */
+int permits_acquire_slow(
+    struct permits *permits, double timeout, const struct wait_reason *reason);
 
-/* 0, or the error of the wait. */
-static inline int permits_acquire(struct permits *permits, double timeout)
+/* 0, or the error of the wait, which [reason] describes. */
+static inline int permits_acquire(
+    struct permits *permits, double timeout, const struct wait_reason *reason)
 {
-    int error = blocking_begin(timeout);
+    struct worker *worker = worker_self;
 
-    if (UNLIKELY(error))
-        return error;
-    section_enter(&permits->waiters.section);
-    bool taken = permits_take(permits);
-    section_leave(&permits->waiters.section);
-    return LIKELY(taken) ? 0 : permits_wait(permits, timeout);
+    if (LIKELY(timeout < 0 && blocking_free(worker) &&
+               section_enter_quickly(&permits->waiters.section, worker))) {
+        bool taken = permits_take(permits, worker->current);
+        section_leave_as(&permits->waiters.section, worker);
+        if (LIKELY(taken))
+            return 0;
+    }
+    return permits_acquire_slow(permits, timeout, reason);
 }
 
 /* Takes one, whatever happens: neither a kill nor a grove_timeout ends this wait, they
@@ -108,23 +118,24 @@ int permits_await(struct permits *permits, double timeout);
  */
 struct waiter *permits_next(struct permits *permits);
 
+/* permits_release where it isn't as simple as that. */
+int permits_release_slow(struct permits *permits, int error);
+
 /* Gives one more: 0, or [error] if that is one too many. */
 static inline int permits_release(struct permits *permits, int error)
 {
-    struct waiter *next = NULL;
+    struct worker *worker = worker_self;
 
-    section_enter(&permits->waiters.section);
-    uint32_t value = permits_value(permits);
-    if (LIKELY(value < permits->limit)) {
-        error = 0;
-        permits_set(permits, value + 1);
-        if (UNLIKELY(permits->waiters.first))
-            next = permits_next(permits);
+    if (LIKELY(worker && section_enter_quickly(&permits->waiters.section, worker))) {
+        uint32_t value = permits_value(permits);
+        bool simple = value < permits->limit && !permits->waiters.first;
+        if (LIKELY(simple))
+            permits_set(permits, value + 1);
+        section_leave_as(&permits->waiters.section, worker);
+        if (LIKELY(simple))
+            return 0;
     }
-    section_leave(&permits->waiters.section);
-    if (UNLIKELY(next))
-        waiter_wake(next, 0);
-    return error;
+    return permits_release_slow(permits, error);
 }
 
 #endif

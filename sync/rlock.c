@@ -15,7 +15,7 @@ int grove_rlock_acquire(grove_rlock_t *opaque, double timeout)
             lock->depth++;
         return answer(error);
     }
-    int error = permits_acquire(&lock->permits, timeout);
+    int error = permits_acquire(&lock->permits, timeout, &permits_of_lock);
     if (UNLIKELY(error))
         return answer(error);
     rlock_own(lock, 1);

@@ -143,7 +143,7 @@ _Static_assert(sizeof(struct permit_waiter) <= sizeof(struct select_slot), "room
 
 static bool attempt_permit(grove_case_t *one)
 {
-    if (permits_acquire(one->of.object, 0) != 0)
+    if (permits_acquire(one->of.object, 0, NULL) != 0)
         return false;
     one->error = 0;
     return true;

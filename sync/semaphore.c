@@ -7,7 +7,8 @@ _Static_assert(sizeof(struct permits) == sizeof(grove_semaphore_t), "same object
 
 int grove_semaphore_acquire(grove_semaphore_t *semaphore, double timeout)
 {
-    return answer(permits_acquire((struct permits *)semaphore, timeout));
+    return answer(
+        permits_acquire((struct permits *)semaphore, timeout, &permits_of_semaphore));
 }
 
 int grove_semaphore_release(grove_semaphore_t *semaphore)

@@ -22,19 +22,21 @@ GROVE_BEGIN
 typedef struct {
     grove_waiters_t waiters_;
     uint32_t permits_[4];
+    void *holder_;
 } grove_lock_t;
 
 /* A lock that its holder may take again. Nothing to free. Private. */
 typedef struct {
     grove_waiters_t waiters_;
     uint32_t permits_[4];
+    void *holder_;
     uint32_t depth_;
     const void *owner_;
 } grove_rlock_t;
 
 /* clang-format off */
-#define GROVE_LOCK_INIT {{{0, 0}, NULL, NULL}, {1, 1, 0, 0}}
-#define GROVE_RLOCK_INIT {{{0, 0}, NULL, NULL}, {1, 1, 0, 0}, 0, NULL}
+#define GROVE_LOCK_INIT {{{0, 0}, NULL, NULL}, {1, 1, 0, 0}, NULL}
+#define GROVE_RLOCK_INIT {{{0, 0}, NULL, NULL}, {1, 1, 0, 0}, NULL, 0, NULL}
 /* clang-format on */
 
 /* Takes the lock, waiting until it is free. Not re-entrant.

@@ -18,6 +18,7 @@ GROVE_BEGIN
 typedef struct {
     grove_waiters_t waiters_;
     uint32_t permits_[4];
+    void *holder_;
 } grove_semaphore_t;
 
 /*
@@ -26,9 +27,9 @@ typedef struct {
  */
 /* clang-format off */
 #define GROVE_SEMAPHORE_INIT(n) \
-    {{{0, 0}, NULL, NULL}, {(uint32_t)(n), INT32_MAX, 0, 0}}
+    {{{0, 0}, NULL, NULL}, {(uint32_t)(n), INT32_MAX, 0, 0}, NULL}
 #define GROVE_BOUNDED_SEMAPHORE_INIT(n) \
-    {{{0, 0}, NULL, NULL}, {(uint32_t)(n), (uint32_t)(n), 0, 0}}
+    {{{0, 0}, NULL, NULL}, {(uint32_t)(n), (uint32_t)(n), 0, 0}, NULL}
 /* clang-format on */
 
 /* Takes a permit, waiting until there is one.

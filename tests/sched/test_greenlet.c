@@ -293,7 +293,8 @@ static void a_deferred_one_waits_for_its_start(void)
         CHECK(!grove_started(g));
         CHECK_EQUAL(traced, 0);
         CHECK_EQUAL(grove_start(g), 0);
-        CHECK_EQUAL(traced, 0);
+        if (affinities[i] == GROVE_LOCAL) /* others may run it at once */
+            CHECK_EQUAL(traced, 0);
         CHECK_EQUAL(grove_start(g), 0);
         CHECK_EQUAL(grove_join(g, GROVE_FOREVER), 0);
         CHECK_EQUAL(grove_start(g), 0);
