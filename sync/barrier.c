@@ -50,6 +50,8 @@ static bool barrier_open(struct barrier *barrier, struct waiter **others)
     return true;
 }
 
+static const struct wait_reason reason = {.text = "a barrier"};
+
 int grove_barrier_wait(grove_barrier_t *opaque, double timeout)
 {
     struct barrier *barrier = (struct barrier *)opaque;
@@ -63,6 +65,7 @@ int grove_barrier_wait(grove_barrier_t *opaque, double timeout)
     bool last = barrier_open(barrier, &others);
     if (!last && timeout != 0) {
         (void)waiter_init(&self.waiter);
+        self.waiter.reason = &reason;
         self.waiter.detach = barrier_detach;
         waiter_link(&barrier->waiters, &self.waiter);
         barrier->arrived++;

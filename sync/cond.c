@@ -53,6 +53,8 @@ static void go_on(struct waiter *waiter)
     permits_adopt(signalled->permits, &signalled->waiter);
 }
 
+static const struct wait_reason reason = {.text = "a condition"};
+
 /* The caller has the one permit. */
 static int cond_wait(struct cond *cond, struct permits *permits, double timeout)
 {
@@ -60,6 +62,7 @@ static int cond_wait(struct cond *cond, struct permits *permits, double timeout)
     struct waiter *waiter = &self.waiter.waiter;
 
     (void)waiter_init(waiter);
+    waiter->reason = &reason;
     waiter->detach = cond_detach;
     section_enter(&cond->waiters.section);
     waiter_link(&cond->waiters, waiter);

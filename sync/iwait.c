@@ -182,6 +182,9 @@ static struct iwait_slot *take_or_link(
     return slot;
 }
 
+static const struct wait_reason reason = {
+    .text = "the next of several", .list_offset = -1};
+
 int grove_iwait_next(grove_iwait_t *iwait, double timeout, size_t *index)
 {
     nanoseconds deadline = timeout > 0 ? timers_deadline(timeout) : TIMERS_NEVER;
@@ -190,8 +193,10 @@ int grove_iwait_next(grove_iwait_t *iwait, double timeout, size_t *index)
     bool all_given;
 
     while (!error) {
-        if (timeout != 0)
+        if (timeout != 0) {
             (void)waiter_init(&reader); /* for each wait anew */
+            reader.reason = &reason;
+        }
         struct iwait_slot *slot =
             take_or_link(iwait, timeout != 0 ? &reader : NULL, &all_given);
         if (slot) {

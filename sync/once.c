@@ -68,6 +68,8 @@ static void once_undo(struct once *once)
         waiter_wake(first, 0);
 }
 
+static const struct wait_reason reason = {.text = "a once"};
+
 /* 0 when the caller is the runner or it is done, as *runs says; or the error. */
 static int once_claim(struct once *once, bool *runs)
 {
@@ -85,6 +87,7 @@ static int once_claim(struct once *once, bool *runs)
         error = EDEADLK;
     if (waits) {
         (void)waiter_init(&self.waiter);
+        self.waiter.reason = &reason;
         waiter_link(&once->waiters, &self.waiter);
     }
     section_leave(&once->waiters.section);

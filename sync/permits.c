@@ -225,6 +225,7 @@ static void take_or_park(
     struct permits *permits, struct permit_waiter *self, bool woken)
 {
     (void)waiter_init(&self->waiter);
+    self->waiter.reason = &permits_of_lock;
     self->waiter.detach = detach_never;
     if (take_or_link(permits, self, woken))
         self->handed = true;
@@ -254,10 +255,12 @@ void permits_adopt(struct permits *permits, struct permit_waiter *waiter)
     section_enter(&permits->waiters.section);
     waiter->turns = permits_turns(permits);
     bool wake = permits->woken < permits_value(permits);
-    if (wake)
+    if (wake) {
         permits->woken++;
-    else
+    } else {
+        waiter->waiter.reason = &permits_of_lock;
         waiter_link(&permits->waiters, &waiter->waiter);
+    }
     section_leave(&permits->waiters.section);
     if (wake)
         waiter_wake(&waiter->waiter, 0);
@@ -285,6 +288,7 @@ int permits_await(struct permits *permits, double timeout)
     bool available = permits_value(permits) > 0;
     if (!available && timeout != 0) {
         (void)waiter_init(&self.waiter);
+        self.waiter.reason = &permits_of_semaphore;
         waiter_link(&permits->waiters, &self.waiter);
     }
     section_leave(&permits->waiters.section);

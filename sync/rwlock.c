@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <grove/rwlock.h>
 
+#include "sched/container.h"
 #include "sync/blocking.h"
 
 enum { WRITER = -1 };
@@ -12,10 +13,12 @@ enum { WRITER = -1 };
  *
  *   queue     readers and writers in the order of their calls; see waiter.h
  *   holders   WRITER, or how many readers; inside the section
+ *   writer    the greenlet that has it for writing; written inside, read by reports
  */
 struct rwlock {
     struct wait_list queue;
     int64_t holders;
+    _Atomic(struct grove *) writer;
 };
 
 _Static_assert(sizeof(struct rwlock) == sizeof(grove_rwlock_t), "same object");
@@ -26,12 +29,23 @@ struct rwlock_waiter {
     bool writes;
 };
 
-/* Makes one more a holder, if it can be. Inside the section. */
-static inline bool admit(struct rwlock *lock, bool writes)
+static struct grove *holder(const struct waiter *waiter)
+{
+    struct wait_list *list = atomic_load_explicit(&waiter->list, memory_order_acquire);
+    const struct rwlock *lock = CONTAINER(list, struct rwlock, queue);
+
+    return list ? atomic_load_explicit(&lock->writer, memory_order_relaxed) : NULL;
+}
+
+/* Makes that greenlet (NULL: a thread) one more holder, if it can be. Inside the
+ * section. */
+static inline bool admit(struct rwlock *lock, bool writes, struct grove *greenlet)
 {
     if (writes ? lock->holders != 0 : lock->holders == WRITER)
         return false;
     lock->holders = writes ? WRITER : lock->holders + 1;
+    if (writes)
+        atomic_store_explicit(&lock->writer, greenlet, memory_order_relaxed);
     return true;
 }
 
@@ -42,7 +56,7 @@ static struct waiter *admit_queued(struct rwlock *lock)
     struct waiter *admitted = NULL, **end = &admitted, *first;
 
     while ((first = lock->queue.first) != NULL &&
-           admit(lock, ((struct rwlock_waiter *)first)->writes)) {
+           admit(lock, ((struct rwlock_waiter *)first)->writes, first->greenlet)) {
         waiter_unlink(&lock->queue, first);
         first->next = NULL;
         *end = first;
@@ -79,7 +93,13 @@ static bool rwlock_detach(struct waiter *waiter)
 
 static int rwlock_wait(struct rwlock *lock, struct rwlock_waiter *self, double timeout)
 {
+    static const struct wait_reason reading = {
+        .text = "reading under a lock", .holder = holder};
+    static const struct wait_reason writing = {
+        .text = "writing under a lock", .holder = holder};
+
     (void)waiter_init(&self->waiter);
+    self->waiter.reason = self->writes ? &writing : &reading;
     self->waiter.detach = rwlock_detach;
     return waiter_block(&lock->queue, &self->waiter, timeout);
 }
@@ -91,7 +111,8 @@ static inline int rwlock_acquire(struct rwlock *lock, bool writes, double timeou
     if (UNLIKELY(error))
         return error;
     section_enter(&lock->queue.section);
-    if (LIKELY(!lock->queue.first && admit(lock, writes))) {
+    if (LIKELY(!lock->queue.first &&
+               admit(lock, writes, worker_self ? worker_self->current : NULL))) {
         section_leave(&lock->queue.section);
         return 0;
     }
@@ -130,8 +151,10 @@ static inline int end_writing(struct rwlock *lock, int64_t readers)
 {
     section_enter(&lock->queue.section);
     bool held = lock->holders == WRITER;
-    if (LIKELY(held))
+    if (LIKELY(held)) {
         lock->holders = readers;
+        atomic_store_explicit(&lock->writer, NULL, memory_order_relaxed);
+    }
     leave_and_admit(lock);
     return held ? 0 : EPERM;
 }

@@ -44,6 +44,8 @@ int grove_waitgroup_done(grove_waitgroup_t *group)
     return grove_waitgroup_add(group, -1);
 }
 
+static const struct wait_reason reason = {.text = "a wait group"};
+
 int grove_waitgroup_wait(grove_waitgroup_t *opaque, double timeout)
 {
     struct waitgroup *group = (struct waitgroup *)opaque;
@@ -58,6 +60,7 @@ int grove_waitgroup_wait(grove_waitgroup_t *opaque, double timeout)
     bool over = waitgroup_count(group) == 0;
     if (!over && timeout != 0) {
         (void)waiter_init(&self);
+        self.reason = &reason;
         waiter_link(&group->list, &self);
     }
     section_leave(&group->list.section);

@@ -24,10 +24,11 @@ GROVE_BEGIN
 typedef struct {
     grove_waiters_t waiters_;
     int64_t holders_;
+    void *writer_;
 } grove_rwlock_t;
 
 /* clang-format off */
-#define GROVE_RWLOCK_INIT {{{0, 0}, NULL, NULL}, 0}
+#define GROVE_RWLOCK_INIT {{{0, 0}, NULL, NULL}, 0, NULL}
 /* clang-format on */
 
 /* Takes it for reading, together with other readers, waiting until no writer has it and
