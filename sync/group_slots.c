@@ -12,8 +12,10 @@ struct group_waiter {
     struct slot_feed *feed; /* whose waiter this is, or NULL */
 };
 
-static const struct wait_reason waits_for_slot = {.text = "a slot of a pool"};
-static const struct wait_reason waits_for_all = {.text = "the members of a group"};
+static const struct wait_reason waits_for_slot = {
+    .text = "a slot of a pool", .list_offset = offsetof(struct grove_group, slots)};
+static const struct wait_reason waits_for_all = {.text = "the members of a group",
+    .list_offset = offsetof(struct grove_group, joiners)};
 
 static void set_size(_Atomic(size_t) *size, size_t value)
 {

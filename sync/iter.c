@@ -41,7 +41,8 @@ struct reader {
     struct grove_iter *iter;
 };
 
-static const struct wait_reason waits_for_result = {.text = "the next result"};
+static const struct wait_reason waits_for_result = {
+    .text = "the next result of", .list_offset = offsetof(struct grove_iter, readers)};
 
 static void iter_release(struct grove_iter *iter)
 {

@@ -222,6 +222,10 @@ void tasks_fail_rest(struct tasks *tasks, int error)
     } while (more);
 }
 
+/* Its list is none of the program's objects. */
+static const struct wait_reason reason = {
+    .text = "the rest of a loop", .list_offset = -1};
+
 /* Waits until a further runner is needed, or no item is left. */
 static int wait_for_need(struct tasks *tasks, bool *needed)
 {
@@ -240,6 +244,7 @@ static int wait_for_need(struct tasks *tasks, bool *needed)
             return 0;
         }
         (void)waiter_init(&self);
+        self.reason = &reason;
         error = waiter_block(&tasks->feeder, &self, GROVE_FOREVER);
         if (error)
             return error;
@@ -283,6 +288,7 @@ static bool wait_for_runners(struct tasks *tasks, int *error)
         return true;
     }
     (void)waiter_init(&self);
+    self.reason = &reason;
     int cut_short = waiter_block(&tasks->feeder, &self, GROVE_FOREVER);
     if (*error == 0)
         *error = cut_short;
