@@ -376,39 +376,43 @@ static void a_semaphore_with_kills(void)
 }
 SEEDED(a_semaphore_with_kills)
 
-/* Those who wait on without a timeout must get what those who gave up were woken for.
- */
-static void *take_permit(void *arg)
+static void *take_permit_soon(void *arg)
 {
-    double timeout = arg ? GROVE_FOREVER : dice_pause();
-
-    if (grove_semaphore_acquire(&semaphore, timeout) == 0)
+    if (grove_semaphore_acquire(&semaphore, dice_pause()) == 0)
         got_count++;
     else
         CHECK(errno == ETIMEDOUT || errno == ECANCELED);
-    return NULL;
+    return arg;
 }
 
+static void *take_permit(void *arg)
+{
+    CHECK_EQUAL(grove_semaphore_acquire(&semaphore, GROVE_FOREVER), 0);
+    return arg;
+}
+
+/* Who waits without a timeout must get what those who gave up were woken for. */
 static void permits_of_those_who_give_up(void)
 {
-    grove_t *g[6];
+    grove_t *hasty[3], *patient[3];
 
     semaphore = (grove_semaphore_t)GROVE_SEMAPHORE_INIT(0);
     got_count = 0;
-    for (intptr_t i = 0; i < 6; i++)
-        g[i] = seeds_go(take_permit, i % 2);
+    for (intptr_t i = 0; i < 3; i++) {
+        hasty[i] = seeds_go(take_permit_soon, i);
+        patient[i] = seeds_go(take_permit, i);
+    }
     for (int i = 0; i < 3; i++) {
         grove_sleep(dice_pause());
+        CHECK_EQUAL(grove_semaphore_release(&semaphore), 0);
         if (dice(2))
-            grove_kill(g[2 * i], 0);
-        CHECK_EQUAL(grove_semaphore_release(&semaphore), 0);
+            grove_kill(hasty[i], 0);
     }
-    /* Three more than the impatient ones may have taken are enough for all. */
-    for (int i = 0; i < 3; i++)
+    seeds_finish(hasty, 3);
+    for (int i = got_count; i > 0; i--)
         CHECK_EQUAL(grove_semaphore_release(&semaphore), 0);
-    seeds_finish(g, 6);
-    CHECK_EQUAL(got_count + grove_semaphore_value(&semaphore), 6);
-    CHECK(got_count >= 3);
+    seeds_finish(patient, 3);
+    CHECK_EQUAL(grove_semaphore_value(&semaphore), 0);
 }
 SEEDED(permits_of_those_who_give_up)
 
