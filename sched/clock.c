@@ -156,8 +156,6 @@ bool clock_falling_asleep(struct worker *worker, nanoseconds deadline)
         if (worker->ready.first || runtime_stopping(worker))
             return false;
     }
-    if (worker->outside)
-        return true;
     quiet_begin(worker, deadline, looked);
     return decide(worker, deadline, looked);
 }

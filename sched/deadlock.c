@@ -50,7 +50,7 @@ static void look_again(struct worker *worker)
 {
     struct waiter *waiting = worker->main_activation.waiting;
 
-    if (!waiting || worker->ready.first || worker->timers.count || worker->outside ||
+    if (!waiting || worker->ready.first || worker->timers.count ||
         hub_watches(worker->hub) || !others_asleep(worker) || other_threads_exist())
         return;
     report_deadlock();
@@ -84,7 +84,7 @@ void deadlock_reconsider(void)
 
 bool deadlock_falling_asleep(struct worker *worker, nanoseconds deadline)
 {
-    if (deadline != TIMERS_NEVER || worker->outside || hub_watches(worker->hub) ||
+    if (deadline != TIMERS_NEVER || hub_watches(worker->hub) ||
         (worker->index < 0 && !worker->lane))
         return true;
     quiet_begin(worker, TIMERS_NEVER, QUIET_NOTHING_WATCHED);

@@ -16,7 +16,6 @@
  *   quiet          counted up by its worker, read by others
  *   sleeps_until   written by its worker before its counter becomes odd, read after
  *   looked         the same, and once more by the worker while it is odd (clock.c)
- *   outside        its worker alone
  */
 
 #include "sched/worker.h"
@@ -42,20 +41,5 @@ bool quiet_others(struct worker *self, struct quiet *others);
 
 /* Whether all sleep just now, whatever may be under way. */
 bool quiet_now(void);
-
-/*
- * Around the wait of a greenlet for something that neither timer nor descriptor of a
- * hub tells of but that will come without fail, like the end of a call made by another
- * thread of the library: meanwhile its worker is never quiet.
- */
-static inline void quiet_hold(struct worker *worker)
-{
-    worker->outside++;
-}
-
-static inline void quiet_let_go(struct worker *worker)
-{
-    worker->outside--;
-}
 
 #endif

@@ -84,8 +84,7 @@ struct worker {
     uint32_t spin_limit; /* how long a search may last, adapted (idle.c) */
     void *thread;        /* pthread_t of a thread that the library made */
     struct worker *next_guest;
-    uint32_t active;  /* started greenlets that have not ended */
-    uint32_t outside; /* greenlets that wait for what comes without fail (quiet.h) */
+    uint32_t active;      /* started greenlets that have not ended */
     uint32_t awake_ticks; /* since it slept; virtual clock (clock.c) */
     bool acted;           /* has run something since it slept; virtual clock */
     struct extra *held;   /* of those deferred or delayed here; by next_held */

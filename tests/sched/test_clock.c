@@ -7,12 +7,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "sched/clock.h"
-#include "sched/container.h"
-#include "sched/quiet.h"
 #include "sched/sanitize.h"
-#include "sched/waiter.h"
 #include "tests/sched/runtimes.h"
 
 #define HOUR 3600.0
@@ -257,46 +255,25 @@ static void a_descriptor_that_stays_silent_times_out(void)
 }
 VIRTUAL(a_descriptor_that_stays_silent_times_out)
 
-/* What an offloaded call does: a thread wakes the waiter at the end. */
-struct offloaded {
-    struct waiter waiter;
-    struct wait_list list;
-};
-
-static void *serve(void *arg)
+static void *take_real_time(void *arg)
 {
-    struct offloaded *call = arg;
     struct timespec real = {0, 20000000};
 
     nanosleep(&real, NULL);
-    section_enter(&call->list.section);
-    struct waiter *waiter = waiter_pop(&call->list);
-    section_leave(&call->list.section);
-    CHECK(waiter != NULL);
-    if (waiter)
-        waiter_wake(waiter, 0);
-    return NULL;
+    return arg;
 }
 
-static void a_held_worker_keeps_time(void)
+static void offloaded_calls_come_before_time(void)
 {
-    struct offloaded call = {.list = {.first = NULL}};
-    pthread_t thread;
+    void *value = NULL;
 
-    CHECK_EQUAL(waiter_init(&call.waiter), 0);
-    section_enter(&call.list.section);
-    waiter_link(&call.list, &call.waiter);
-    section_leave(&call.list.section);
-    CHECK_EQUAL(pthread_create(&thread, NULL, serve, &call), 0);
-    quiet_hold(worker_self);
-    CHECK_EQUAL(waiter_park(&call.waiter, HOUR), 0);
-    quiet_let_go(worker_self);
+    CHECK_EQUAL(grove_offload(take_real_time, &value, HOUR, &value), 0);
+    CHECK(value == &value);
     CHECK_EQUAL(timers_clock(), 0);
-    pthread_join(thread, NULL);
     CHECK_EQUAL(grove_sleep(HOUR), 0);
     CHECK(grove_now() == HOUR);
 }
-VIRTUAL(a_held_worker_keeps_time)
+VIRTUAL(offloaded_calls_come_before_time)
 
 static void look_at_clock(void *arg)
 {
@@ -464,7 +441,7 @@ int main(void)
         TEST("descriptors come before time", descriptors_come_before_time),
         TEST("a descriptor that stays silent times out",
             a_descriptor_that_stays_silent_times_out),
-        TEST("a held worker keeps time", a_held_worker_keeps_time),
+        TEST("offloaded calls come before time", offloaded_calls_come_before_time),
         TEST("other threads have real time", other_threads_have_real_time),
         TEST("time begins anew with each runtime", time_begins_anew_with_each_runtime),
         TEST("one worker repeats", one_worker_repeats),
