@@ -142,7 +142,7 @@ static int take_or_leave(
     return taken ? 0 : error;
 }
 
-static int permits_wait(
+int permits_wait(
     struct permits *permits, double timeout, const struct wait_reason *reason)
 {
     struct permit_waiter self = {.impatient = false};
@@ -185,11 +185,9 @@ int permits_acquire_slow(
     return taken ? 0 : permits_wait(permits, timeout, reason);
 }
 
-int permits_release_slow(struct permits *permits, int error)
+int permits_release_inside(struct permits *permits, int error)
 {
     struct waiter *next = NULL;
-
-    section_enter(&permits->waiters.section);
     uint32_t value = permits_value(permits);
     if (value < permits->limit) {
         error = 0;
@@ -200,6 +198,12 @@ int permits_release_slow(struct permits *permits, int error)
     if (next)
         waiter_wake(next, 0);
     return error;
+}
+
+int permits_release_slow(struct permits *permits, int error)
+{
+    section_enter(&permits->waiters.section);
+    return permits_release_inside(permits, error);
 }
 
 bool permits_publish(struct permits *permits, struct permit_waiter *self)

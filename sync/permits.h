@@ -74,7 +74,10 @@ static inline bool permits_take(struct permits *permits, struct grove *taker)
     return true;
 }
 
-/* permits_acquire where it isn't as simple as that. */
+/* The rest of permits_acquire when none was free, and all of it where the section can't
+ * be entered quickly or the call may have to fail. */
+int permits_wait(
+    struct permits *permits, double timeout, const struct wait_reason *reason);
 int permits_acquire_slow(
     struct permits *permits, double timeout, const struct wait_reason *reason);
 
@@ -88,8 +91,7 @@ static inline int permits_acquire(
                section_enter_quickly(&permits->waiters.section, worker))) {
         bool taken = permits_take(permits, worker->current);
         section_leave_as(&permits->waiters.section, worker);
-        if (LIKELY(taken))
-            return 0;
+        return LIKELY(taken) ? 0 : permits_wait(permits, timeout, reason);
     }
     return permits_acquire_slow(permits, timeout, reason);
 }
@@ -118,7 +120,9 @@ int permits_await(struct permits *permits, double timeout);
  */
 struct waiter *permits_next(struct permits *permits);
 
-/* permits_release where it isn't as simple as that. */
+/* permits_release from inside the section, which it leaves, and all of it where that
+ * can't be entered quickly. */
+int permits_release_inside(struct permits *permits, int error);
 int permits_release_slow(struct permits *permits, int error);
 
 /* Gives one more: 0, or [error] if that is one too many. */
@@ -128,12 +132,11 @@ static inline int permits_release(struct permits *permits, int error)
 
     if (LIKELY(worker && section_enter_quickly(&permits->waiters.section, worker))) {
         uint32_t value = permits_value(permits);
-        bool simple = value < permits->limit && !permits->waiters.first;
-        if (LIKELY(simple))
-            permits_set(permits, value + 1);
+        if (UNLIKELY(value >= permits->limit || permits->waiters.first))
+            return permits_release_inside(permits, error);
+        permits_set(permits, value + 1);
         section_leave_as(&permits->waiters.section, worker);
-        if (LIKELY(simple))
-            return 0;
+        return 0;
     }
     return permits_release_slow(permits, error);
 }
