@@ -22,6 +22,7 @@
 #include <grove/result.h>
 #include <grove/runtime.h>
 #include <grove/rwlock.h>
+#include <grove/scope.h>
 #include <grove/select.h>
 #include <grove/semaphore.h>
 #include <grove/server.h>

@@ -11,6 +11,7 @@
 #include "sched/sanitize.h"
 #include "sched/timers.h"
 
+struct cancellation;
 struct grove_timeout;
 struct defer;
 struct stack;
@@ -22,6 +23,7 @@ struct activation {
     struct grove_timeout *timeouts;
     struct defer *defers;
     void *locals;
+    struct cancellation *cancellation; /* the innermost */
 #if SANITIZE_SWITCHES
     struct sanitize_stack sanitize;
 #endif

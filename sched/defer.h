@@ -19,7 +19,8 @@ struct defer {
     bool borrowed; /* not from malloc: its owner keeps it until it has run */
 };
 
-/* For the running greenlet, which is no thread's main one. [defer] is borrowed. */
+/* For the running greenlet; that of a thread's main greenlet runs when the thread ends,
+ * if it is a guest. [defer] is borrowed. */
 void defer_push(struct defer *defer, void (*function)(void *arg), void *arg);
 
 /* Takes back what has been pushed and has not run. Others may have come after it. */

@@ -257,6 +257,7 @@ bool greenlet_activate(struct worker *worker, struct grove *greenlet)
     activation->timeouts = NULL;
     activation->defers = NULL;
     activation->locals = NULL;
+    activation->cancellation = NULL;
 #if SANITIZE_SWITCHES
     activation->sanitize =
         (struct sanitize_stack){.bottom = stack->limit, .size = stack_usable(stack)};

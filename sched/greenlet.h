@@ -64,9 +64,10 @@ enum {
 /*
  * Not 0: the next blocking call takes its slow way (waiter_interrupt). Each
  * grove_timeout that has fired and was not reported counts ATTENTION_TIMEOUT, so all
- * but the lowest bit is their number. ATTENTION_CHANCE is for seeded runs (chance.h).
+ * but the lowest bits is their number. ATTENTION_CHANCE is for seeded runs (chance.h),
+ * ATTENTION_CANCELLATION says that one of its cancellations has an error.
  */
-enum { ATTENTION_CHANCE = 1, ATTENTION_TIMEOUT = 2 };
+enum { ATTENTION_CHANCE = 1, ATTENTION_CANCELLATION = 2, ATTENTION_TIMEOUT = 4 };
 
 struct grove {
     struct grove *next;

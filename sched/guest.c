@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "sched/finish.h"
 #include "sched/fork.h"
 #include "sched/kill_all.h"
 #include "sched/overflow.h"
 #include "sched/runtime.h"
-#include "sched/timeouts.h"
 
 #define SECONDS_TO_END 1.0
 
@@ -27,7 +27,7 @@ static void guest_end(void *value)
     worker_self = guest;
     /* What the main greenlet was threatened with would cut the wait short. */
     grove_kill_clear();
-    timeouts_stop_all(guest->main);
+    greenlet_clean_up(guest->main);
     if (kill_all_here(SECONDS_TO_END) == 0) {
         stats_guest_detach(guest->stats);
         worker_free(guest);

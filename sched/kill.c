@@ -18,6 +18,7 @@
 
 #include "sched/answer.h"
 #include "sched/barrier.h"
+#include "sched/cancellation.h"
 #include "sched/container.h"
 #include "sched/finish.h"
 #include "sched/reference.h"
@@ -30,13 +31,18 @@ static void interrupt(struct worker *worker, struct grove *greenlet)
 {
     int error = atomic_load_explicit(&greenlet->kill_error, memory_order_relaxed);
 
-    if (greenlet_done(greenlet) || error == 0)
+    if (greenlet_done(greenlet))
         return;
     if (greenlet->activation) {
-        if (greenlet->activation->waiting)
+        int cancelled = cancellation_notice(greenlet);
+        if (error == 0)
+            error = cancelled;
+        if (error && greenlet->activation->waiting)
             waiter_cancel(greenlet->activation->waiting, error);
         return;
     }
+    if (error == 0)
+        return;
     /* Lies in this worker's run queue. It stays there, ended. */
     if (greenlet_claim_unrun(greenlet)) {
         struct grove *joiner = greenlet->joiner;
@@ -69,18 +75,10 @@ static bool request(struct grove *greenlet, int error)
                memory_order_seq_cst, memory_order_relaxed);
 }
 
-/* Carries out a request, after a barrier_heavy(). */
-static void carry_out(struct grove *greenlet, int error)
+void greenlet_interrupt(struct grove *greenlet)
 {
     struct worker *owner = atomic_load_explicit(&greenlet->owner, memory_order_acquire);
 
-    if (!owner) {
-        if (greenlet_claim_unrun(greenlet)) {
-            greenlet_end_unrun(greenlet, error);
-            spawn_let_go(greenlet);
-        }
-        return;
-    }
     if (owner == worker_self) {
         interrupt(owner, greenlet);
         return;
@@ -93,6 +91,19 @@ static void carry_out(struct grove *greenlet, int error)
     greenlet_retain(greenlet);
     greenlet->kill_message.deliver = deliver_kill;
     worker_send(owner, &greenlet->kill_message);
+}
+
+/* Carries out a request, after a barrier_heavy(). */
+static void carry_out(struct grove *greenlet, int error)
+{
+    struct worker *owner = atomic_load_explicit(&greenlet->owner, memory_order_acquire);
+
+    if (owner) {
+        greenlet_interrupt(greenlet);
+    } else if (greenlet_claim_unrun(greenlet)) {
+        greenlet_end_unrun(greenlet, error);
+        spawn_let_go(greenlet);
+    }
 }
 
 static bool is_started(const struct grove *greenlet)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "sched/chance.h"
+#include "sched/cancellation.h"
 #include "sched/container.h"
 #include "sched/scheduler.h"
 #include "sched/timeouts.h"
@@ -21,6 +22,8 @@ static __attribute__((noinline)) int attend(struct grove *me)
     int error = atomic_load_explicit(&me->kill_error, memory_order_relaxed);
     if (error)
         return error;
+    if (me->attention & ATTENTION_CANCELLATION)
+        return cancellation_notice(me);
     if (me->attention < ATTENTION_TIMEOUT)
         return 0;
     timeouts_take_pending(me);

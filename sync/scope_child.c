@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* The children of a scope: how they begin, end and are told; see scope.h. */
+#include <stdlib.h>
+
+#include "sched/container.h"
+#include "sched/reference.h"
+#include "sync/scope.h"
+
+const grove_attr_t scope_anywhere = {.affinity = GROVE_ANY};
+
+/* One child less. Inside the section; who leaves it wakes the closer returned. */
+static struct waiter *count_end(struct scope *scope)
+{
+    return --scope->living == 0 ? waiter_pop(&scope->list) : NULL;
+}
+
+/* Its last act: the link, called when it has ended in whatever way. */
+static void child_ended(grove_t *greenlet, void *arg)
+{
+    struct child *child = arg;
+    struct scope *scope = child->scope;
+    bool cancels = false;
+
+    section_enter(&scope->list.section);
+    member_unlink(&child->member);
+    /* What fails because of the cancel isn't what went wrong. */
+    if (greenlet->error && scope->outcome == 0) {
+        scope->outcome = greenlet->error;
+        scope->failed = greenlet;
+        greenlet_retain(greenlet);
+        cancels = scope->mode == GROVE_CANCEL_ON_FAILURE;
+    }
+    child->ended = true;
+    bool registered = child->registered;
+    section_leave(&scope->list.section);
+    if (cancels)
+        scope_cancel(scope, ECANCELED);
+    /* Counted only now, so that the closer can't be gone before the cancel. */
+    section_enter(&scope->list.section);
+    struct waiter *closer = count_end(scope);
+    section_leave(&scope->list.section);
+    if (closer)
+        waiter_wake(closer, 0);
+    scope_release(scope);
+    if (registered)
+        free(child);
+}
+
+/* The opener's thread may compute when the deadline passes, so each worker watches it
+ * for its own children. */
+static void deadline_passed(struct timer *timer)
+{
+    struct child *child = CONTAINER(timer, struct child, timer);
+    struct scope *scope = child->scope;
+    nanoseconds deadline = atomic_load_explicit(&scope->deadline, memory_order_relaxed);
+
+    if (timers_clock() >= deadline)
+        scope_cancel(scope, ETIMEDOUT);
+    else if (deadline != TIMERS_NEVER) /* it was put off */
+        (void)timers_add(&worker_self->timers, timer, deadline);
+}
+
+static void unwatch_deadline(void *arg)
+{
+    struct child *child = arg;
+
+    timers_remove(&worker_self->timers, &child->timer);
+}
+
+/* Without memory for a timer the opener's is all there is. */
+static void watch_deadline(struct child *child, struct worker *worker)
+{
+    nanoseconds deadline =
+        atomic_load_explicit(&child->scope->deadline, memory_order_relaxed);
+    const struct grove *opener = child->scope->cancellation.greenlet;
+
+    if (deadline == TIMERS_NEVER ||
+        atomic_load_explicit(&opener->owner, memory_order_relaxed) == worker)
+        return;
+    child->timer.fire = deadline_passed;
+    if (timers_add(&worker->timers, &child->timer, deadline) < 0)
+        return;
+    defer_push(&child->defer, unwatch_deadline, child);
+}
+
+static void *child_run(void *arg)
+{
+    struct child *child = arg;
+    struct worker *worker = worker_self;
+
+    worker->current->activation->cancellation = &child->scope->cancellation;
+    watch_deadline(child, worker);
+    return child->fn(child->arg);
+}
+
+/* Counts it in, so that the scope stays open. False: it is cancelled or closed. */
+static bool admit(struct scope *scope)
+{
+    section_enter(&scope->list.section);
+    bool admitted = !scope->closed && atomic_load_explicit(&scope->cancellation.error,
+                                          memory_order_relaxed) == 0;
+    if (admitted)
+        scope->living++;
+    section_leave(&scope->list.section);
+    return admitted;
+}
+
+static void take_back(struct scope *scope)
+{
+    section_enter(&scope->list.section);
+    struct waiter *closer = count_end(scope);
+    section_leave(&scope->list.section);
+    if (closer)
+        waiter_wake(closer, 0);
+}
+
+/* It may have started, and ended, since. Kills it if a cancel came in between. */
+static void enlist(struct scope *scope, struct child *child, struct grove *greenlet)
+{
+    int error = 0;
+
+    child->link.function = child_ended;
+    child->link.arg = child;
+    child->link.borrowed = true;
+    child->greenlet = greenlet;
+    if (!watch_add(greenlet, &child->link.waiter))
+        child_ended(greenlet, child);
+    section_enter(&scope->list.section);
+    child->registered = true;
+    bool ended = child->ended;
+    if (!ended) {
+        error = atomic_load_explicit(&scope->cancellation.error, memory_order_relaxed);
+        if (error == 0)
+            member_link(&scope->children, &child->member);
+    }
+    section_leave(&scope->list.section);
+    if (error)
+        grove_kill_with(greenlet, error, 0);
+    if (ended)
+        free(child);
+}
+
+grove_t *scope_spawn(
+    struct scope *scope, const grove_attr_t *attr, grove_fn fn, void *arg)
+{
+    if (!fn) {
+        errno = EINVAL;
+        return NULL;
+    }
+    struct child *child = calloc(1, sizeof *child);
+    if (!child)
+        return NULL;
+    if (!admit(scope)) {
+        free(child);
+        errno = ECANCELED;
+        return NULL;
+    }
+    child->scope = scope;
+    child->fn = fn;
+    child->arg = arg;
+    scope_retain(scope);
+    struct grove *greenlet = attr == &scope_anywhere
+                                 ? grove_go(child_run, child)
+                                 : grove_spawn_with(attr, child_run, child);
+    if (!greenlet) {
+        int error = errno;
+        take_back(scope);
+        scope_release(scope);
+        free(child);
+        errno = error;
+        return NULL;
+    }
+    enlist(scope, child, greenlet);
+    return greenlet;
+}
