@@ -22,6 +22,7 @@ struct selecting {
 struct parked {
     struct waiter waiter;
     struct choice choice;
+    bool expired; /* its own timer has given it up: no kill, and no grove_timeout */
 };
 
 static const struct select_kind *kind_of(const struct selecting *selecting, size_t i)
@@ -93,7 +94,10 @@ static bool detach(struct waiter *waiter)
 {
     struct parked *parked = CONTAINER(waiter, struct parked, waiter);
 
-    return choice_decide(&parked->choice, waiter);
+    if (!choice_decide(&parked->choice, waiter))
+        return false;
+    parked->expired = waiter->timer.id == 0; /* it doesn't run while it fires */
+    return true;
 }
 
 /* How many were published, in order from selecting->first. [error] stays 0 unless there
@@ -128,6 +132,15 @@ static void withdraw(
 static const struct wait_reason reason = {
     .text = "the first of several", .list_offset = -1};
 
+/* The time is over; a timer's, or the call's. */
+static int out_of_time(struct selecting *selecting)
+{
+    if (selecting->timer == NONE)
+        return answer(ETIMEDOUT);
+    selecting->cases[selecting->timer].error = 0;
+    return selecting->timer;
+}
+
 /* Publishes and parks. The index of the case that happened; NONE with errno; AGAIN. */
 static int wait_published(struct selecting *selecting, struct select_slot *slots)
 {
@@ -148,28 +161,17 @@ static int wait_published(struct selecting *selecting, struct select_slot *slots
     struct waiter *winner =
         atomic_load_explicit(&parked.choice.winner, memory_order_acquire);
     if (winner == &parked.waiter)
-        return answer(error);
+        return error == ETIMEDOUT && parked.expired ? out_of_time(selecting)
+                                                    : answer(error);
     size_t i = (size_t)(CONTAINER(winner, struct select_slot, waiter) - slots);
     kind_of(selecting, i)->collect(&selecting->cases[i], &slots[i]);
     return (int)i;
-}
-
-/* The time is over; a timer's, or the call's. */
-static int out_of_time(struct selecting *selecting)
-{
-    if (selecting->timer == NONE)
-        return answer(ETIMEDOUT);
-    selecting->cases[selecting->timer].error = 0;
-    return selecting->timer;
 }
 
 static int wait_with(struct selecting *selecting, struct select_slot *slots)
 {
     for (;;) {
         int index = wait_published(selecting, slots);
-        if (index == NONE && errno == ETIMEDOUT &&
-            timers_left(selecting->deadline) == 0)
-            return out_of_time(selecting);
         if (index != AGAIN)
             return index;
         if ((index = attempt(selecting)) != NONE)
