@@ -130,16 +130,26 @@ static bool take_or_link(
     return taken;
 }
 
-/* The last try of a woken waiter that gives up with [error]. If it finds no permit,
- * there is no wake to pass on either: the next release wakes another. */
-static int take_or_leave(
-    struct permits *permits, const struct permit_waiter *self, int error)
+/* The last try of a woken waiter that is out of time. If it finds no permit, there is
+ * no wake to pass on either: the next release wakes another. */
+static int take_or_leave(struct permits *permits, const struct permit_waiter *self)
 {
     section_enter(&permits->waiters.section);
     bool taken = permits_take(permits, self->waiter.greenlet);
     permits->woken--;
     section_leave(&permits->waiters.section);
-    return taken ? 0 : error;
+    return taken ? 0 : ETIMEDOUT;
+}
+
+/* A woken one that takes no permit gives its wake to the next. */
+static void pass_wake_on(struct permits *permits)
+{
+    section_enter(&permits->waiters.section);
+    permits->woken--;
+    struct waiter *next = permits_next(permits);
+    section_leave(&permits->waiters.section);
+    if (next)
+        waiter_wake(next, 0);
 }
 
 int permits_wait(
@@ -164,11 +174,13 @@ int permits_wait(
         woken = true;
         if (permits_hot(permits, &self))
             permits_watch(permits);
-        error = waiter_interrupt();
-        if (!error && timers_left(deadline) == 0)
-            error = ETIMEDOUT;
-        if (error)
-            return take_or_leave(permits, &self, error);
+        /* Not a last try here: success would swallow a grove_timeout. */
+        if ((error = waiter_interrupt())) {
+            pass_wake_on(permits);
+            return error;
+        }
+        if (timers_left(deadline) == 0)
+            return take_or_leave(permits, &self);
     }
 }
 
@@ -268,17 +280,6 @@ void permits_adopt(struct permits *permits, struct permit_waiter *waiter)
     section_leave(&permits->waiters.section);
     if (wake)
         waiter_wake(&waiter->waiter, 0);
-}
-
-/* A woken one that takes no permit gives its wake to the next. */
-static void pass_wake_on(struct permits *permits)
-{
-    section_enter(&permits->waiters.section);
-    permits->woken--;
-    struct waiter *next = permits_next(permits);
-    section_leave(&permits->waiters.section);
-    if (next)
-        waiter_wake(next, 0);
 }
 
 int permits_await(struct permits *permits, double timeout)

@@ -16,8 +16,8 @@
  *
  * No wake is lost: while [waiters] isn't empty, at least [value] of those once in it
  * have been woken and have neither asked anew nor given up yet: they are counted in
- * [woken]. One that gives up, killed or out of time, tries once more; one that wants
- * none (permits_await) passes its wake on.
+ * [woken]. One that is out of time tries once more; one that is killed, or wants none
+ * (permits_await), passes its wake on.
  *
  *   value   written inside the section of waiters; read anywhere
  *   limit   constant; the most that value may be

@@ -285,6 +285,60 @@ static void a_thread_owns_as_its_main_greenlet(void)
 }
 EVERYWHERE(a_thread_owns_as_its_main_greenlet)
 
+/* Runs others until told to stop: with enough of them ready, timers fire between a wake
+ * and its run. */
+static void *yield_on(void *stop)
+{
+    while (!atomic_load((_Atomic(int) *)stop))
+        grove_yield();
+    return NULL;
+}
+
+static void *acquire_in_time(void *arg)
+{
+    grove_timeout_t timeout;
+
+    CHECK_EQUAL(grove_timeout_start(&timeout, 0.02), 0);
+    bool acquired = grove_lock_acquire(&lock, GROVE_FOREVER) == 0;
+    /* The timeout has ended the wait, or ends the next one: never neither. */
+    if (acquired)
+        CHECK_ERROR(grove_sleep(0), ETIMEDOUT);
+    else
+        CHECK_EQUAL(errno, ETIMEDOUT);
+    CHECK(grove_timeout_stop(&timeout));
+    if (acquired)
+        grove_lock_release(&lock);
+    return arg;
+}
+
+static void a_timeout_after_the_wake_is_reported(void)
+{
+    enum { YIELDING = 300 };
+    static _Atomic(int) stop;
+    grove_t *yielding[YIELDING];
+
+    fresh();
+    stop = 0;
+    grove_lock_acquire(&lock, GROVE_FOREVER);
+    grove_t *acquirer = must(grove_go(acquire_in_time, NULL));
+    until_waited_for((grove_waiters_t *)&lock);
+    for (int i = 0; i < YIELDING; i++)
+        yielding[i] = must(grove_go(yield_on, &stop));
+    for (int i = 0; i < YIELDING; i++)
+        while (!grove_started(yielding[i]))
+            grove_yield();
+    for (double end = grove_now() + 0.03; grove_now() < end;)
+        ;
+    grove_lock_release(&lock);
+    grove_join(acquirer, GROVE_FOREVER);
+    stop = 1;
+    for (int i = 0; i < YIELDING; i++)
+        grove_await(yielding[i]);
+    grove_release(acquirer);
+    CHECK_EQUAL(grove_lock_acquire(&lock, 0), 0);
+}
+ALONE(a_timeout_after_the_wake_is_reported)
+
 int main(void)
 {
     static const struct harness_test tests[] = {
@@ -293,6 +347,8 @@ int main(void)
         TEST("a free lock goes to who asks", a_free_lock_goes_to_who_asks),
         TEST("nobody is overtaken for ever", nobody_is_overtaken_for_ever),
         TEST("a killed waiter loses no wake", a_killed_waiter_loses_no_wake),
+        TEST("a timeout after the wake is reported",
+            a_timeout_after_the_wake_is_reported),
         TEST("excludes greenlets and threads", excludes_greenlets_and_threads),
         TEST("kills race releases", kills_race_releases),
         TEST("an rlock is taken again", an_rlock_is_taken_again),
