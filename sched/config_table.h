@@ -47,6 +47,9 @@
     X(SECONDS, max_blocking_time, MAX_BLOCKING_TIME, "0", "0", "86400", \
         "Report a greenlet that has kept its worker for so long without a switch, " \
         "with a backtrace taken by signal SIGRTMAX-2; 0 reports nothing.") \
+    X(SECONDS, deadlock_check, DEADLOCK_CHECK, "1", "0", "86400", \
+        "Report greenlets that have waited for so long, and at most twice as long, " \
+        "for locks that they hold in a cycle; 0 reports none.") \
     X(WHOLE, threads, THREADS, "10", "1", "1024", \
         "The most native threads that run calls of grove_offload at once; further " \
         "ones wait. They are made when needed.") \

@@ -1,56 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asking a thread where it is: a signal to it, whose handler writes the answer, as only
- * on its own thread the greenlet that runs can't end meanwhile. Nobody waits for an
- * answer for ever (the thread may block signals, or be stuck in the kernel), so a late
- * one must not spoil the next: each question has a number, and the handler writes only
- * after it has changed the state of that very question from ASKED to ANSWERING.
+ * The monitor's thread: what it does when, and its beginning and end. It has a bell, so
+ * that it can sleep for good while there is nothing to look at.
  *
- * Who may touch what:
- *   question   number << 2 | state; the monitor, but ASKED -> ANSWERING -> ANSWERED by
- *              the handler
- *   answer     the handler while ANSWERING, the monitor when ANSWERED
- *   thread, stop, exists   who starts and stops the runtime
- *
- * The handler stays installed for good: a signal may be pending for a thread that
- * blocks it for as long as it likes, and the default action ends the process.
+ *   state      NONE -> STARTING -> EXISTS or FAILED, by who starts it, by
+ *              compare-and-swap; back to NONE by who stops the runtime
+ *   thread     who starts and stops it
+ *   stopping   who stops it; read by the monitor
+ *   bell       rung by anybody. Never destroyed, as a late one may ring
  */
 #define _GNU_SOURCE
 #include "sched/monitor.h"
 
 #include <errno.h>
-#include <execinfo.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "sched/extra.h"
 #include "sched/fork.h"
-#include "sched/program_counter.h"
+#include "sched/lock_cycle.h"
+#include "sched/probe.h"
 #include "sched/report.h"
 #include "sched/runtime.h"
 
-/* glibc gives no fixed number. 0 and 1 below the highest are those that others like. */
-#define SIGNAL (SIGRTMAX - 2)
-
 #define LOOKS 4 /* per GROVE_MAX_BLOCKING_TIME */
 #define SHORTEST_PAUSE ((nanoseconds)1000000)
-#define ANSWER_MILLISECONDS 200
-#define NAME_LENGTH 128
-
-/* All that moves when a worker comes by its scheduler: a lone greenlet that yields or
- * waits does so without a switch. */
-struct sample {
-    uint64_t switches;
-    uint64_t parks;
-    uint32_t ticks;
-    int budget;
-};
 
 struct stretch {
     struct sample sample;
@@ -58,149 +34,12 @@ struct stretch {
     bool reported;
 };
 
-enum { IDLE, ASKED, ANSWERING, ANSWERED, STATES };
-
-static _Atomic(uint32_t) question;
-
-static struct {
-    struct worker *worker;
-    struct sample sample;
-    bool callback; /* no greenlet */
-    uint64_t id;
-    char name[NAME_LENGTH]; /* "": it has none yet */
-    void *frames[REPORT_FRAMES];
-    int count;
-} answer;
+enum { NONE, STARTING, EXISTS, FAILED };
 
 static pthread_t thread;
-static sem_t stop;
-static _Atomic(bool) exists;
-
-static uint32_t state_of(uint32_t asked)
-{
-    return asked % STATES;
-}
-
-/* Also from other threads, with plain reads: a torn or stale value only puts a report
- * off, as the handler compares again. */
-static __attribute__((noinline, no_sanitize("thread"))) struct sample sample_of(
-    const struct worker *worker)
-{
-    const volatile struct worker *now = worker;
-
-    return (struct sample){
-        .switches = *(volatile uint64_t *)&worker->stats->switches,
-        .parks = *(volatile uint64_t *)&worker->stats->parks,
-        .ticks = now->ticks,
-        .budget = now->budget,
-    };
-}
-
-static bool same(const struct sample *a, const struct sample *b)
-{
-    return a->switches == b->switches && a->parks == b->parks && a->ticks == b->ticks &&
-           a->budget == b->budget;
-}
-
-/* -- On the thread that is asked ------------------------------------------------- */
-
-static void answer_greenlet(struct grove *greenlet)
-{
-    answer.name[0] = '\0';
-    answer.callback = !greenlet;
-    if (!greenlet)
-        return;
-    answer.id = greenlet->id;
-    /* Until it is done, which it becomes on this thread, it keeps its name. */
-    const char *name = extra_name(greenlet);
-    if (name && !greenlet_done(greenlet))
-        memccpy(answer.name, name, 0, NAME_LENGTH - 1);
-}
-
-static void handle(int number, siginfo_t *info, void *context)
-{
-    uint32_t asked = (uint32_t)info->si_value.sival_int;
-    int saved_errno = errno;
-
-    (void)number;
-    if (state_of(asked) != ASKED ||
-        !atomic_compare_exchange_strong_explicit(&question, &asked,
-            asked - ASKED + ANSWERING, memory_order_acquire, memory_order_relaxed))
-        return;
-    answer.worker = worker_self;
-    answer.count = 0;
-    if (worker_self) {
-        void *frames[REPORT_FRAMES];
-        int count = backtrace(frames, REPORT_FRAMES);
-        int first = program_counter_frame(context, frames, count);
-        answer.count = count - first;
-        memcpy(answer.frames, frames + first, (size_t)answer.count * sizeof *frames);
-        answer.sample = sample_of(worker_self);
-        answer_greenlet(worker_self->current);
-    }
-    atomic_store_explicit(&question, asked - ASKED + ANSWERED, memory_order_release);
-    errno = saved_errno;
-}
-
-/* -- On the monitor --------------------------------------------------------------- */
-
-/* Does nothing where the program uses that signal itself: no thread answers then. */
-static void install_handler(void)
-{
-    struct sigaction now, action = {
-                              .sa_sigaction = handle,
-                              .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK,
-                          };
-    void *primed[1];
-
-    backtrace(primed, 1); /* the first call loads libgcc and allocates */
-    sigemptyset(&action.sa_mask);
-    if (sigaction(SIGNAL, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
-        sigaction(SIGNAL, &action, NULL);
-}
-
-static bool handler_installed(void)
-{
-    struct sigaction now;
-
-    return sigaction(SIGNAL, NULL, &now) == 0 && now.sa_flags & SA_SIGINFO &&
-           now.sa_sigaction == handle;
-}
-
-/* By its number in the kernel, so that a thread that has just ended does no harm. */
-static bool send_signal(pid_t to, uint32_t asked)
-{
-    siginfo_t info = {.si_signo = SIGNAL, .si_code = SI_QUEUE};
-
-    info.si_pid = getpid();
-    info.si_uid = getuid();
-    info.si_value.sival_int = (int)asked;
-    return handler_installed() &&
-           syscall(SYS_rt_tgsigqueueinfo, getpid(), to, SIGNAL, &info) == 0;
-}
-
-/* Whether it has answered. */
-static bool ask(pid_t to)
-{
-    static const struct timespec pause = {.tv_nsec = 1000000};
-    uint32_t asked = atomic_load_explicit(&question, memory_order_acquire);
-
-    if (state_of(asked) == ANSWERING)
-        return false; /* somebody began long ago, and may still write */
-    asked = asked - state_of(asked) + STATES + ASKED;
-    /* Release: what the monitor read of the last answer comes before the next. */
-    atomic_store_explicit(&question, asked, memory_order_release);
-    if (send_signal(to, asked))
-        for (int i = 0; i < ANSWER_MILLISECONDS; i++) {
-            if (state_of(atomic_load_explicit(&question, memory_order_acquire)) ==
-                ANSWERED)
-                return true;
-            nanosleep(&pause, NULL);
-        }
-    atomic_compare_exchange_strong_explicit(&question, &asked, asked - ASKED + IDLE,
-        memory_order_relaxed, memory_order_relaxed);
-    return state_of(atomic_load_explicit(&question, memory_order_acquire)) == ANSWERED;
-}
+static sem_t bell;
+static _Atomic(bool) stopping;
+static _Atomic(int) state;
 
 /* The greenlet that runs, and its number; meaningless if the worker switches just now.
  * Records are never unmapped. */
@@ -239,13 +78,14 @@ static void describe(char *text, size_t size, const char *name, uint64_t id)
             (unsigned long long)id);
 }
 
-static void report_answer(const struct worker *worker, double seconds)
+static void report_answer(
+    const struct worker *worker, double seconds, const struct probe_answer *answer)
 {
-    char who[NAME_LENGTH + 64] = "a hub callback";
+    char who[PROBE_NAME_LENGTH + 64] = "a hub callback";
 
-    if (!answer.callback)
-        describe(who, sizeof who, answer.name, answer.id);
-    report_blocking(who, worker->index, seconds, answer.frames, answer.count, NULL);
+    if (!answer->callback)
+        describe(who, sizeof who, answer->name, answer->id);
+    report_blocking(who, worker->index, seconds, answer->frames, answer->count, NULL);
 }
 
 /* Without an answer the name can't be had: it might be freed just now. */
@@ -260,7 +100,7 @@ static void report_silence(const struct worker *worker, double seconds, uint64_t
     read_task(call, sizeof call, task, "syscall");
     snprintf(where, sizeof where,
         "no backtrace, as thread %llu doesn't take signal %d; wchan %s, syscall %s",
-        (unsigned long long)task, SIGNAL, wait[0] ? wait : "unknown",
+        (unsigned long long)task, PROBE_SIGNAL, wait[0] ? wait : "unknown",
         call[0] ? call : "unknown");
     report_blocking(who, worker->index, seconds, NULL, 0, where);
 }
@@ -281,7 +121,7 @@ static void look_at(struct worker *worker, struct stretch *stretch, nanoseconds 
     uint64_t task = __atomic_load_n(&worker->stats->thread_id, __ATOMIC_RELAXED);
     struct sample now = sample_of(worker);
 
-    if (state != STATS_RUNNING || !same(&now, &stretch->sample)) {
+    if (state != STATS_RUNNING || !sample_same(&now, &stretch->sample)) {
         *stretch = (struct stretch){.sample = now};
         return;
     }
@@ -290,80 +130,133 @@ static void look_at(struct worker *worker, struct stretch *stretch, nanoseconds 
         return;
     stretch->reported = true;
     double seconds = (double)stretch->length / 1e9;
-    if (!ask((pid_t)task)) {
+    const struct probe_answer *answer = probe_ask((pid_t)task);
+    if (!answer) {
         now = sample_of(worker);
-        if (same(&now, &stretch->sample))
+        if (sample_same(&now, &stretch->sample))
             report_silence(worker, seconds, task);
-    } else if (answer.worker == worker && same(&answer.sample, &stretch->sample)) {
-        report_answer(worker, seconds);
+    } else if (answer->worker == worker &&
+               sample_same(&answer->sample, &stretch->sample)) {
+        report_answer(worker, seconds, answer);
     }
 }
 
-static bool stopped_by(nanoseconds deadline)
+/* -- The thread ------------------------------------------------------------------- */
+
+/* Sleeps until the bell rings, or until then. */
+static void sleep_until(nanoseconds deadline)
 {
     struct timespec at = {deadline / 1000000000, deadline % 1000000000};
 
-    return sem_clockwait(&stop, CLOCK_MONOTONIC, &at) == 0;
+    if (deadline == TIMERS_NEVER)
+        sem_wait(&bell);
+    else
+        sem_clockwait(&bell, CLOCK_MONOTONIC, &at);
+}
+
+/* How long it is between two looks at who keeps its worker; TIMERS_NEVER: nobody asks.
+ */
+static nanoseconds pause_between_looks(void)
+{
+    nanoseconds pause = (nanoseconds)(runtime_config.max_blocking_time / LOOKS * 1e9);
+
+    if (runtime_config.max_blocking_time <= 0)
+        return TIMERS_NEVER;
+    return pause < SHORTEST_PAUSE ? SHORTEST_PAUSE : pause;
+}
+
+static void look_at_all(struct stretch *stretches, nanoseconds passed)
+{
+    for (int i = 0; i < worker_count; i++)
+        look_at(workers[i], &stretches[i], passed);
 }
 
 static void *monitor_thread(void *arg)
 {
     struct stretch stretches[WORKER_MAX] = {0};
-    nanoseconds pause = (nanoseconds)(runtime_config.max_blocking_time / LOOKS * 1e9);
-    nanoseconds before = timers_clock();
+    nanoseconds pause = pause_between_looks(), before = timers_clock();
+    nanoseconds look = pause == TIMERS_NEVER ? TIMERS_NEVER : before + pause;
+    nanoseconds cycles = lock_cycle_turn(before);
 
     topology_unbind(&runtime_topology);
     pthread_setname_np(pthread_self(), "grove-monitor");
-    if (pause < SHORTEST_PAUSE)
-        pause = SHORTEST_PAUSE;
-    while (!stopped_by(before + pause)) {
+    for (;;) {
+        sleep_until(look < cycles ? look : cycles);
+        if (atomic_load_explicit(&stopping, memory_order_acquire))
+            return arg;
         nanoseconds now = timers_clock();
-        /* While the whole process is stopped, nobody keeps anybody waiting. */
-        nanoseconds passed = now - before < 2 * pause ? now - before : 2 * pause;
-        for (int i = 0; i < worker_count; i++)
-            look_at(workers[i], &stretches[i], passed);
-        before = now;
+        if (now >= look) {
+            /* While the whole process is stopped, nobody keeps anybody waiting. */
+            look_at_all(stretches, now - before < 2 * pause ? now - before : 2 * pause);
+            before = now;
+            look = now + pause;
+        }
+        cycles = lock_cycle_turn(now);
     }
-    return arg;
 }
 
 int monitor_threads(void)
 {
-    return atomic_load_explicit(&exists, memory_order_relaxed);
+    return atomic_load_explicit(&state, memory_order_acquire) == EXISTS;
 }
 
-int monitor_start(void)
+/* 0 or an errno value. */
+static int start_thread(void)
 {
     sigset_t all, mask;
 
-    if (runtime_config.max_blocking_time <= 0 ||
-        runtime_config.report == GROVE_REPORT_OFF)
-        return 0;
-    install_handler();
-    sem_init(&stop, 0, 0);
+    sem_init(&bell, 0, 0);
+    atomic_store_explicit(&stopping, false, memory_order_relaxed);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &mask);
     int error = pthread_create(&thread, NULL, monitor_thread, NULL);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    atomic_store_explicit(&exists, error == 0, memory_order_relaxed);
-    errno = error;
-    return error ? -1 : 0;
+    atomic_store_explicit(&state, error ? FAILED : EXISTS, memory_order_release);
+    return error;
+}
+
+int monitor_start(void)
+{
+    if (runtime_config.report == GROVE_REPORT_OFF)
+        return 0;
+    lock_cycle_start();
+    if (runtime_config.max_blocking_time <= 0)
+        return 0;
+    probe_install();
+    errno = start_thread();
+    return errno ? -1 : 0;
+}
+
+void monitor_wake(void)
+{
+    int none = NONE, saved_errno = errno;
+
+    /* Not NONE: the bell is there. */
+    if (atomic_compare_exchange_strong_explicit(
+            &state, &none, STARTING, memory_order_acquire, memory_order_acquire))
+        (void)start_thread();
+    else
+        sem_post(&bell);
+    errno = saved_errno;
 }
 
 void monitor_stop(void)
 {
-    if (!monitor_threads())
-        return;
     int saved_errno = errno;
-    sem_post(&stop);
-    pthread_join(thread, NULL);
-    sem_destroy(&stop);
-    atomic_store_explicit(&exists, false, memory_order_relaxed);
+
+    lock_cycle_stop();
+    if (monitor_threads()) {
+        atomic_store_explicit(&stopping, true, memory_order_release);
+        sem_post(&bell);
+        pthread_join(thread, NULL);
+    }
+    atomic_store_explicit(&state, NONE, memory_order_relaxed);
     errno = saved_errno;
 }
 
 void monitor_forget(void)
 {
-    atomic_store_explicit(&exists, false, memory_order_relaxed);
-    atomic_store_explicit(&question, IDLE, memory_order_relaxed);
+    atomic_store_explicit(&state, NONE, memory_order_relaxed);
+    lock_cycle_stop();
+    probe_forget();
 }

@@ -11,6 +11,7 @@
 
 #include "sched/activation.h"
 #include "sched/chance.h"
+#include "sched/lock_cycle.h"
 #include "sched/record.h"
 #include "sched/runtime.h"
 #include "sched/waiter.h"
@@ -141,14 +142,25 @@ static void print_object(FILE *out, const struct waiter *waiter)
         print_holder(out, reason->relation, holder);
 }
 
+/* How the line of one who waits begins. Threads without a number are the lane's. */
+static void print_wait(
+    FILE *out, const char *name, uint64_t id, double seconds, int worker)
+{
+    fprintf(out, "  greenlet %s (id %llu) has waited %.2f s on ", name,
+        (unsigned long long)id, seconds);
+    if (worker >= 0)
+        fprintf(out, "worker %d for ", worker);
+    else
+        fputs("a lane thread for ", out);
+}
+
 static void print_waiting(FILE *out, struct grove *greenlet, nanoseconds now)
 {
     const struct waiter *waiter = waiting(greenlet);
 
     if (!waiter)
         return;
-    fprintf(out, "  greenlet %s (id %llu) has waited %.2f s on worker %d for ",
-        grove_name(greenlet), (unsigned long long)greenlet->id,
+    print_wait(out, grove_name(greenlet), greenlet->id,
         (double)(now - waiter->since) / 1e9, waiter->home->index);
     print_object(out, waiter);
     print_site(out, ", ", greenlet->spawned_at);
@@ -167,6 +179,44 @@ void report_deadlock(void)
         report.out, "grove: deadlock: nothing can wake the main greenlet any more\n");
     for (size_t i = 0; (greenlet = record_at(i)); i++)
         print_waiting(report.out, greenlet, now);
+    mention_seed(report.out);
+    report_end(&report);
+}
+
+static const char *edge_name(const struct lock_edge *edge, char *space, size_t size)
+{
+    if (edge->name[0])
+        return edge->name;
+    snprintf(space, size, "greenlet-%llu", (unsigned long long)edge->id);
+    return space;
+}
+
+static void print_edge(FILE *out, const struct lock_edge *edge)
+{
+    char space[40];
+
+    print_wait(out, edge_name(edge, space, sizeof space), edge->id, edge->seconds,
+        edge->worker);
+    fprintf(out, "%s %p held by greenlet %s (id %llu)", edge->text, edge->lock,
+        edge_name(edge->next, space, sizeof space), (unsigned long long)edge->next->id);
+    print_site(out, ", ", edge->spawned_at);
+    fputc('\n', out);
+}
+
+void report_lock_cycle(const struct lock_edge *cycle)
+{
+    const struct lock_edge *edge = cycle;
+    struct report report;
+
+    if (!report_begin(&report))
+        return;
+    fputs(cycle->next == cycle ? "grove: deadlock: a greenlet waits for its own lock\n"
+                               : "grove: deadlock: greenlets wait for locks of each "
+                                 "other in a cycle\n",
+        report.out);
+    do {
+        print_edge(report.out, edge);
+    } while ((edge = edge->next) != cycle);
     mention_seed(report.out);
     report_end(&report);
 }

@@ -22,6 +22,11 @@ void report_misuse(const char *call, const char *what);
 void report_blocking(const char *who, int worker, double seconds, void *const *frames,
     int count, const char *remark);
 
+struct lock_edge;
+
+/* The greenlets of a cycle of locks (lock_cycle.h), as report_deadlock does. */
+void report_lock_cycle(const struct lock_edge *cycle);
+
 /* Lists all greenlets that wait: for what, since when, on which worker, and where each
  * was spawned. While every worker sleeps. */
 void report_deadlock(void);

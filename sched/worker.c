@@ -135,7 +135,7 @@ static void set_numbers(struct worker *worker, int index)
     worker->bias = index >= 0 && barrier_asymmetric && !SANITIZE_THREAD
                        ? (uint32_t)index + 1
                        : WORKER_UNBIASED;
-    worker->next_id = number << RUNTIME_ID_SHIFT;
+    worker->next_id = worker->next_lock_wait = number << RUNTIME_ID_SHIFT;
     worker->random = (uint32_t)number * 2654435761u;
     worker->budget = worker->tick_switches = 1;
 }

@@ -37,6 +37,7 @@
 #include "sched/timers.h"
 
 struct hub;
+struct lock_wait;
 struct section;
 struct thread_exceptions;
 struct fd_table;
@@ -87,7 +88,8 @@ struct worker {
     uint32_t active;      /* started greenlets that have not ended */
     uint32_t awake_ticks; /* since it slept; virtual clock (clock.c) */
     bool acted;           /* has run something since it slept; virtual clock */
-    struct extra *held;   /* of those deferred or delayed here; by next_held */
+    uint64_t next_lock_wait;
+    struct extra *held; /* of those deferred or delayed here; by next_held */
 
     /* Under idle.c's or lane.c's lock. */
     struct worker *next_sleeper;
@@ -100,6 +102,7 @@ struct worker {
     _Atomic(bool) sleeping;
     _Atomic(bool) kill_all_sent;
     /* Written by the worker, read by others. */
+    _Atomic(struct lock_wait *) lock_waits; /* lock_wait.h */
     _Atomic(uint32_t) quiet; /* odd: asleep, and, with the real clock, nothing of its
                                 own will wake it */
     _Atomic(nanoseconds) sleeps_until;

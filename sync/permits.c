@@ -4,6 +4,7 @@
 #include <grove/greenlet.h>
 
 #include "sched/container.h"
+#include "sched/lock_wait.h"
 #include "sched/spin.h"
 #include "sync/publish.h"
 
@@ -168,7 +169,7 @@ int permits_wait(
         self.waiter.reason = reason;
         if (take_or_link(permits, &self, woken))
             return 0;
-        int error = waiter_park(&self.waiter, timers_left(deadline));
+        int error = lock_wait_park(&self.waiter, timers_left(deadline));
         if (error || self.handed)
             return error;
         woken = true;
@@ -246,7 +247,7 @@ static void take_or_park(
     if (take_or_link(permits, self, woken))
         self->handed = true;
     else
-        (void)waiter_park(&self->waiter, GROVE_FOREVER);
+        (void)lock_wait_park(&self->waiter, GROVE_FOREVER);
 }
 
 void permits_resume(struct permits *permits, struct permit_waiter *self)

@@ -2,6 +2,7 @@
 #include <grove/rwlock.h>
 
 #include "sched/container.h"
+#include "sched/lock_wait.h"
 #include "sync/blocking.h"
 
 enum { WRITER = -1 };
@@ -101,7 +102,9 @@ static int rwlock_wait(struct rwlock *lock, struct rwlock_waiter *self, double t
     (void)waiter_init(&self->waiter);
     self->waiter.reason = self->writes ? &writing : &reading;
     self->waiter.detach = rwlock_detach;
-    return waiter_block(&lock->queue, &self->waiter, timeout);
+    waiter_link(&lock->queue, &self->waiter);
+    section_leave(&lock->queue.section);
+    return lock_wait_park(&self->waiter, timeout);
 }
 
 static inline int rwlock_acquire(struct rwlock *lock, bool writes, double timeout)

@@ -42,6 +42,9 @@ typedef enum grove_clock {
 /* max_blocking_time: report no blocked workers, whatever the environment says. */
 #define GROVE_MAX_BLOCKING_TIME_OFF (-1.0)
 
+/* deadlock_check: report no cycles of locks, whatever the environment says. */
+#define GROVE_DEADLOCK_CHECK_OFF (-1.0)
+
 /*
  * Settings for grove_init(). A zeroed field means "as the environment says, else the
  * default"; any other value overrides the environment and is checked against the same
@@ -74,7 +77,10 @@ typedef struct grove_config {
                                  grove_offload uses, 1..1024 */
     double threads_idle;      /* GROVE_THREADS_IDLE: seconds, 0.001..86400, a thread of
                                  a pool without work waits before it ends */
-    uint64_t reserved[7];     /* must be zero */
+    double deadlock_check;    /* GROVE_DEADLOCK_CHECK: seconds until greenlets that wait
+                                 for locks in a cycle are reported, up to 86400, or
+                                 GROVE_DEADLOCK_CHECK_OFF */
+    uint64_t reserved[6];     /* must be zero */
 } grove_config_t;
 
 #endif

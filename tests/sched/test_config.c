@@ -210,6 +210,7 @@ static void seconds(void)
     CHECK(expect_accepted("GROVE_SWITCH_INTERVAL", "0.000010").switch_interval == 1e-5);
     CHECK(expect_accepted("GROVE_MAX_BLOCKING_TIME", "2.25").max_blocking_time == 2.25);
     CHECK(expect_accepted("GROVE_MAX_BLOCKING_TIME", "0").max_blocking_time == 0);
+    CHECK(expect_accepted("GROVE_DEADLOCK_CHECK", "0").deadlock_check == 0);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         expect_refused("GROVE_SWITCH_INTERVAL", bad[i], NULL);
 }
@@ -280,10 +281,12 @@ static void given_fields_can_say_zero(void)
     setenv("GROVE_STACK_CACHE", "1M", 1);
     setenv("GROVE_MAX_BLOCKING_TIME", "3", 1);
     grove_config_t given = {.stack_cache = GROVE_STACK_CACHE_NONE,
-        .max_blocking_time = GROVE_MAX_BLOCKING_TIME_OFF};
+        .max_blocking_time = GROVE_MAX_BLOCKING_TIME_OFF,
+        .deadlock_check = GROVE_DEADLOCK_CHECK_OFF};
     CHECK_EQUAL(load(&config, &given), 0);
     CHECK_EQUAL(config.stack_cache, 0);
     CHECK(config.max_blocking_time == 0);
+    CHECK(config.deadlock_check == 0);
     clear_environment();
 }
 
@@ -317,8 +320,8 @@ static void bad_given_fields(void)
         "grove: grove_config_t.switch_interval=nan: ");
     expect_given_refused(&(grove_config_t){.max_blocking_time = 1e9},
         "grove: grove_config_t.max_blocking_time=1e+09: ");
-    expect_given_refused(&(grove_config_t){.reserved = {[6] = 1}},
-        "grove: grove_config_t.reserved[6]=1: must be 0");
+    expect_given_refused(&(grove_config_t){.reserved = {[5] = 1}},
+        "grove: grove_config_t.reserved[5]=1: must be 0");
 }
 
 static void given_does_not_hide_a_bad_variable(void)

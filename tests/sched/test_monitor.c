@@ -8,47 +8,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 #include <grove/event.h>
 
 #include "sched/sanitize.h"
 #include "sched/spawn.h"
-
-/* What goes to stderr meanwhile. */
-static int captured = -1, real_stderr = -1;
-static char text[65536];
-
-static void capture(void)
-{
-    captured = memfd_create("stderr", MFD_CLOEXEC);
-    real_stderr = dup(STDERR_FILENO);
-    dup2(captured, STDERR_FILENO);
-}
-
-static void release(void)
-{
-    dup2(real_stderr, STDERR_FILENO);
-    close(real_stderr);
-    close(captured);
-}
-
-static const char *said(void)
-{
-    ssize_t length = pread(captured, text, sizeof text - 1, 0);
-
-    text[length > 0 ? length : 0] = '\0';
-    return text;
-}
-
-static int times_said(const char *what)
-{
-    int times = 0;
-
-    for (const char *at = said(); (at = strstr(at, what)); at++)
-        times++;
-    return times;
-}
+#include "tests/sched/capture.h"
 
 /* Without a call of the library: this thread's main greenlet goes on running. */
 static void until_said(const char *what, int times)
