@@ -84,6 +84,7 @@ static void defaults(void)
     CHECK_EQUAL(config.backend, GROVE_BACKEND_EPOLL);
     CHECK(config.switch_interval == 0.001);
     CHECK(config.max_blocking_time == 0);
+    CHECK(config.deadlock_check == 1);
     CHECK_EQUAL(config.threads, 10);
     CHECK(config.threads_idle == 5);
     CHECK_EQUAL(config.report, GROVE_REPORT_ON);
