@@ -3,6 +3,7 @@
 #ifndef GROVE_H
 #define GROVE_H
 
+#include <grove/actor.h>
 #include <grove/barrier.h>
 #include <grove/base.h>
 #include <grove/cond.h>

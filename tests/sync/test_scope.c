@@ -320,6 +320,32 @@ static void a_timeout_ends_the_patience_of_close(void)
 }
 EVERYWHERE(a_timeout_ends_the_patience_of_close)
 
+static void *outlast_the_timeout(void *timeout)
+{
+    CHECK_ERROR(grove_event_wait(&never, GROVE_FOREVER), ECANCELED);
+    CHECK_EQUAL(grove_kill_clear(), ECANCELED);
+    while (!grove_timeout_fired(timeout))
+        CHECK_EQUAL(grove_sleep(0.0005), 0);
+    return NULL;
+}
+
+/* Once the children are cancelled, what else comes is kept for after the close. */
+static void a_close_without_patience_consumes_no_timeout(void)
+{
+    grove_scope_t scope;
+    grove_timeout_t timeout;
+
+    CHECK_EQUAL(grove_timeout_start(&timeout, 0.002), 0);
+    open_default(&scope);
+    grove_release(must(grove_scope_spawn(&scope, outlast_the_timeout, &timeout)));
+    grove_yield();
+    grove_scope_cancel(&scope);
+    CHECK_ERROR(grove_scope_close(&scope), ECANCELED);
+    CHECK_ERROR(grove_sleep(0), ETIMEDOUT);
+    CHECK(grove_timeout_stop(&timeout));
+}
+EVERYWHERE(a_close_without_patience_consumes_no_timeout)
+
 /* Leaves its scope open, in each way there is. */
 static void *leave_open(void *arg)
 {
@@ -539,6 +565,8 @@ int main(void)
         TEST("a killed closer waits all the same", a_killed_closer_waits_all_the_same),
         TEST("a timeout ends the patience of close",
             a_timeout_ends_the_patience_of_close),
+        TEST("a close without patience consumes no timeout",
+            a_close_without_patience_consumes_no_timeout),
         TEST("an end closes what is open", an_end_closes_what_is_open),
         TEST("plain threads open scopes", plain_threads_open_scopes),
         TEST("children spawn into a scope being closed",
