@@ -4,15 +4,18 @@
 
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <glob.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sched/sanitize.h"
 #include "tests/harness.h"
 
 struct program {
@@ -96,6 +99,84 @@ static void hello_prints_what_the_readme_says(void)
     read_text(file, expected, sizeof expected);
     CHECK_EQUAL(strlen(text), strlen(expected));
     fclose(file);
+}
+
+/* -- Those of the guide ------------------------------------------------------------ */
+
+/* Each prints exactly what stands beside it in docs/examples/NAME.out, the same in any
+ * build and under any load: those that measure or wait do it in virtual time. */
+#define EXAMPLES(X) \
+    X(bounded) \
+    X(crawler) \
+    X(determinism) \
+    X(event) \
+    X(group) \
+    X(kill) \
+    X(locals) \
+    X(lock) \
+    X(map) \
+    X(offload) \
+    X(parallel) \
+    X(polling) \
+    X(repeatable) \
+    X(result) \
+    X(select) \
+    X(semaphore) \
+    X(sockets) \
+    X(spawning) \
+    X(state) \
+    X(switching) \
+    X(tasks) \
+    X(timeouts) \
+    X(workers)
+
+static void prints_what_stands_beside_it(const char *name)
+{
+    char path[64], expected[4096], text[4096];
+
+    snprintf(path, sizeof path, "docs/examples/%s.out", name);
+    FILE *file = fopen(path, "r");
+    if (!CHECK(file))
+        return;
+    read_text(file, expected, sizeof expected);
+    fclose(file);
+    setenv("GROVE_CLOCK", "virtual", 1);
+    struct program example = program_start(name, NULL);
+    unsetenv("GROVE_CLOCK");
+    if (!CHECK(example.output))
+        return;
+    read_text(example.output, text, sizeof text);
+    CHECK_EQUAL(program_wait(&example), 0);
+    CHECK_STRING(text, expected);
+}
+
+#define EXAMPLE_TEST(name) \
+    static void name##_example(void) \
+    { \
+        prints_what_stands_beside_it(#name); \
+    }
+EXAMPLES(EXAMPLE_TEST)
+
+/* The thread of ThreadSanitizer is one that could still wake somebody, for all that the
+ * library knows: under it there is no deadlock. */
+static void deadlock_ends(void)
+{
+    if (!SANITIZE_THREAD)
+        prints_what_stands_beside_it("deadlock");
+}
+
+static void no_output_is_left_out(void)
+{
+#define EXAMPLE_OUTPUT(name) "docs/examples/" #name ".out",
+    static const char *const known[] = {
+        EXAMPLES(EXAMPLE_OUTPUT) "docs/examples/deadlock.out",
+        "docs/examples/hello.out"};
+    glob_t found;
+
+    if (!CHECK_EQUAL(glob("docs/examples/*.out", 0, NULL, &found), 0))
+        return;
+    CHECK_EQUAL(found.gl_pathc, sizeof known / sizeof *known);
+    globfree(&found);
 }
 
 /* -- service ----------------------------------------------------------------------- */
@@ -210,7 +291,10 @@ static void service_answers_while_it_stops(void)
 
 int main(void)
 {
+#define EXAMPLE_ENTRY(name) {#name " prints what stands beside it", name##_example},
     static const struct harness_test tests[] = {
+        EXAMPLES(EXAMPLE_ENTRY){"deadlock ends", deadlock_ends},
+        {"no output is left out", no_output_is_left_out},
         {"hello prints what the README says", hello_prints_what_the_readme_says},
         {"service answers", service_answers},
         {"service refuses", service_refuses},
