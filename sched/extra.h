@@ -8,6 +8,7 @@
  *
  *   name         published once by compare-and-swap
  *   error_text   set by the greenlet itself before its end
+ *   locals       set before the start; taken by the start, or by who ends it unrun
  *   the rest     set before the start; zero if made later
  */
 
@@ -17,6 +18,7 @@
 struct extra {
     _Atomic(char *) name; /* NULL: nobody has asked */
     size_t stack_size;    /* 0: the default */
+    void *locals;         /* inherited; NULL: none, or taken */
     char *error_text;     /* NULL: none */
     struct grove *greenlet;
     struct worker *home; /* where a deferred or delayed one becomes ready */

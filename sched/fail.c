@@ -10,12 +10,13 @@
 #include "sched/defer.h"
 #include "sched/extra.h"
 #include "sched/finish.h"
-#include "sched/local_end.h"
+#include "sched/locals.h"
 #include "sched/report.h"
 #include "sched/scheduler.h"
 #include "sched/timeouts.h"
 
-void (*local_end)(void *locals);
+void (*locals_end)(void *locals);
+int (*locals_inherit)(void **locals);
 
 void greenlet_clean_up(struct grove *greenlet)
 {
@@ -35,7 +36,7 @@ void greenlet_clean_up(struct grove *greenlet)
         }
         void *locals = activation->locals;
         activation->locals = NULL;
-        local_end(locals);
+        locals_end(locals);
     }
     timeouts_stop_all(greenlet);
 }

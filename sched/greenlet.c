@@ -7,6 +7,7 @@
 
 #include "sched/extra.h"
 #include "sched/finish.h"
+#include "sched/locals.h"
 #include "sched/record.h"
 #include "sched/reference.h"
 #include "sched/scheduler.h"
@@ -191,8 +192,21 @@ bool greenlet_claim_unrun(struct grove *greenlet)
     return !(before & GREENLET_UNRUN);
 }
 
+static void *take_locals(struct extra *extra)
+{
+    void *locals = extra->locals;
+
+    extra->locals = NULL;
+    return locals;
+}
+
 void greenlet_end_unrun(struct grove *greenlet, int error)
 {
+    struct extra *extra = extra_of(greenlet);
+    void *locals = extra ? take_locals(extra) : NULL;
+
+    if (locals)
+        locals_end(locals);
     greenlet->value = error == ECANCELED ? GROVE_KILLED : NULL;
     greenlet->error = error == ECANCELED ? 0 : error;
     greenlet_publish_end(greenlet);
@@ -219,10 +233,9 @@ static void discard(struct worker *worker, struct grove *greenlet, int error)
     greenlet_release(greenlet);
 }
 
-static struct stack *take_stack(struct worker *worker, struct grove *greenlet)
+static struct stack *take_stack(struct worker *worker, const struct extra *extra)
 {
     struct stack *stack = worker->spare;
-    struct extra *extra = extra_of(greenlet);
 
     if (__builtin_expect(extra && extra->stack_size, 0))
         return stack_acquire_sized(&worker->stacks, extra->stack_size);
@@ -244,7 +257,8 @@ bool greenlet_activate(struct worker *worker, struct grove *greenlet)
         discard(worker, greenlet, error);
         return false;
     }
-    struct stack *stack = take_stack(worker, greenlet);
+    struct extra *extra = extra_of(greenlet);
+    struct stack *stack = take_stack(worker, extra);
     if (__builtin_expect(stack == NULL, 0)) {
         stats_add(worker->stats, failures, 1);
         discard(worker, greenlet, ENOMEM);
@@ -256,7 +270,7 @@ bool greenlet_activate(struct worker *worker, struct grove *greenlet)
     activation->stack = stack;
     activation->timeouts = NULL;
     activation->defers = NULL;
-    activation->locals = NULL;
+    activation->locals = extra ? take_locals(extra) : NULL;
     activation->cancellation = NULL;
 #if SANITIZE_SWITCHES
     activation->sanitize =

@@ -12,6 +12,7 @@
 #include "sched/idle.h"
 #include "sched/inject.h"
 #include "sched/lane.h"
+#include "sched/locals.h"
 #include "sched/record.h"
 #include "sched/reference.h"
 #include "sched/runtime.h"
@@ -373,6 +374,15 @@ static int launch(struct worker *worker, struct grove *greenlet)
     return 0;
 }
 
+/* Of a spawn that fails: errno is that failure's, whatever the destructors do. */
+static void end_inherited(void *locals)
+{
+    int error = errno;
+
+    locals_end(locals);
+    errno = error;
+}
+
 static grove_t *spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg, void *site)
 {
     struct worker *worker;
@@ -387,8 +397,10 @@ static grove_t *spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg, voi
     struct extra *extra = extra_new(attr);
     if (!extra)
         return NULL;
-    if (attr->name && !(name = strdup(attr->name)))
+    if (attr->inherit_locals && locals_inherit(&extra->locals) < 0)
         goto free_extra;
+    if (attr->name && !(name = strdup(attr->name)))
+        goto end_locals;
     struct grove *greenlet = make(worker, fn, arg, site);
     if (!greenlet)
         goto free_name;
@@ -402,6 +414,9 @@ static grove_t *spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg, voi
     unmake(worker, greenlet);
 free_name:
     free(name);
+end_locals:
+    if (extra->locals)
+        end_inherited(extra->locals);
 free_extra:
     free(extra);
     return NULL;

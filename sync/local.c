@@ -13,13 +13,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "sched/local_end.h"
+#include "sched/locals.h"
 #include "sync/blocking.h"
 
 struct entry {
     uint64_t id;
     void *value;
     void (*destructor)(void *value);
+    void *(*copy)(void *value); /* NULL: isn't inherited */
 };
 
 struct table {
@@ -57,12 +58,6 @@ static void thread_table_end(void *unused)
         thread_locals = NULL;
         table_end(locals);
     }
-}
-
-__attribute__((constructor)) static void install(void)
-{
-    local_end = table_end;
-    thread_end_exists = pthread_key_create(&thread_end, thread_table_end) == 0;
 }
 
 static void **table_of_caller(void)
@@ -118,6 +113,54 @@ static struct entry *append(void **locals)
     return &table->entries[table->count++];
 }
 
+/* What the copy of [from] is, in the table [locals]. 0 or an errno value. */
+static int inherit(void **locals, struct entry from)
+{
+    int saved_errno = errno;
+
+    errno = 0;
+    void *value = from.copy(from.value);
+    int error = value ? 0 : errno;
+    errno = saved_errno;
+    if (!value)
+        return error;
+    struct entry *entry = append(locals);
+    if (!entry) {
+        if (from.destructor)
+            from.destructor(value);
+        return ENOMEM;
+    }
+    *entry = from;
+    entry->value = value;
+    return 0;
+}
+
+static int table_inherit(void **locals)
+{
+    void **mine = table_of_caller();
+    void *made = NULL;
+
+    /* A copy may set locals, and thereby move the table. */
+    for (uint32_t i = 0; *mine && i < ((struct table *)*mine)->count; i++) {
+        struct entry from = ((struct table *)*mine)->entries[i];
+        int error = from.copy && from.value ? inherit(&made, from) : 0;
+        if (error) {
+            if (made)
+                table_end(made);
+            return answer(error);
+        }
+    }
+    *locals = made;
+    return 0;
+}
+
+__attribute__((constructor)) static void install(void)
+{
+    locals_end = table_end;
+    locals_inherit = table_inherit;
+    thread_end_exists = pthread_key_create(&thread_end, thread_table_end) == 0;
+}
+
 void *grove_local_get(const grove_local_t *local)
 {
     uint64_t id = __atomic_load_n(&local->id_, __ATOMIC_RELAXED);
@@ -137,6 +180,7 @@ int grove_local_set(grove_local_t *local, void *value)
             return answer(ENOMEM);
         entry->id = id;
         entry->destructor = local->destructor_;
+        entry->copy = local->copy_;
     }
     entry->value = value;
     return 0;

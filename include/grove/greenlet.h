@@ -46,6 +46,7 @@ typedef struct {
     grove_affinity_t affinity; /* default GROVE_LOCAL */
     double delay;              /* seconds before it becomes ready; default none */
     bool deferred;             /* created, not started: see grove_start */
+    bool inherit_locals;       /* copies of the caller's: see <grove/local.h> */
 } grove_attr_t;
 
 /* Value of a greenlet that was killed before its function was entered. */
@@ -74,7 +75,8 @@ GROVE_API grove_t *grove_go(grove_fn fn, void *arg);
 GROVE_API grove_t *grove_spawn_later(double seconds, grove_fn fn, void *arg);
 
 /* A spawn with attributes; NULL attr is grove_spawn. Errors: as grove_spawn_later;
- * EINVAL for an unknown affinity or a stack size out of GROVE_STACK_SIZE's range. */
+ * EINVAL for an unknown affinity or a stack size out of GROVE_STACK_SIZE's range; with
+ * inherit_locals whatever a copy fails with. */
 GROVE_API grove_t *grove_spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg);
 
 /* Starts a deferred greenlet, from any thread; its thread is the one that made it.

@@ -14,6 +14,7 @@ GROVE_BEGIN
 typedef struct {
     void (*destructor_)(void *value);
     uint64_t id_;
+    void *(*copy_)(void *value);
 } grove_local_t;
 
 /*
@@ -22,7 +23,20 @@ typedef struct {
  * ends.
  */
 /* clang-format off */
-#define GROVE_LOCAL_INIT(destructor) {(destructor), 0}
+#define GROVE_LOCAL_INIT(destructor) {(destructor), 0, NULL}
+/* clang-format on */
+
+/*
+ * The same for a variable that a greenlet spawned with grove_attr_t.inherit_locals gets
+ * from the one that spawns it; no other spawn inherits anything. The value there is
+ * what copy(value) returns, called by the spawn for each value that isn't NULL, in the
+ * order in which they were first set. NULL with errno set fails the spawn; with errno 0
+ * the new greenlet begins without one. The copies are destroyed like any value, also of
+ * a greenlet that is killed before it ran: then by whoever ends it, where the
+ * destructor must not block.
+ */
+/* clang-format off */
+#define GROVE_LOCAL_INIT_INHERITED(destructor, copy) {(destructor), 0, (copy)}
 /* clang-format on */
 
 /* The calling greenlet's value; NULL until it has set one. Never switches. Any context

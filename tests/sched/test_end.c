@@ -8,7 +8,7 @@
 
 #include "sched/activation.h"
 #include "sched/greenlet.h"
-#include "sched/local_end.h"
+#include "sched/locals.h"
 #include "sched/worker.h"
 
 /* Calls leave(arg), which doesn't return, from deep down. */
@@ -295,13 +295,13 @@ static void *with_locals(void *arg)
 
 static void locals_end_after_the_defers(void)
 {
-    void (*before)(void *) = local_end;
+    void (*before)(void *) = locals_end;
 
-    local_end = end_of_locals;
+    locals_end = end_of_locals;
     traced = 0;
     grove_await(must(grove_spawn(with_locals, (void *)5)));
     expect_trace((int[]){1, 5, 6}, 3);
-    local_end = before;
+    locals_end = before;
 }
 ALONE(locals_end_after_the_defers)
 

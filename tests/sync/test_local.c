@@ -118,6 +118,143 @@ static void a_thread_has_its_own(void)
 }
 EVERYWHERE(a_thread_has_its_own)
 
+/* Inherited values count their copies, and how many of all are left. */
+static atomic_int alive, copies;
+static int fail_copy_with;
+
+static void *make_counted(intptr_t number)
+{
+    intptr_t *value = malloc(sizeof *value);
+
+    *value = number;
+    atomic_fetch_add_explicit(&alive, 1, memory_order_relaxed);
+    return value;
+}
+
+static void destroy_counted(void *value)
+{
+    free(value);
+    atomic_fetch_sub_explicit(&alive, 1, memory_order_relaxed);
+}
+
+static void *copy_counted(void *value)
+{
+    if (fail_copy_with && *(intptr_t *)value == 2) {
+        errno = fail_copy_with;
+        return NULL;
+    }
+    atomic_fetch_add_explicit(&copies, 1, memory_order_relaxed);
+    return make_counted(*(intptr_t *)value + 10);
+}
+
+static void *copy_nothing(void *value)
+{
+    (void)value;
+    return NULL;
+}
+
+static grove_local_t inherited[2] = {
+    GROVE_LOCAL_INIT_INHERITED(destroy_counted, copy_counted),
+    GROVE_LOCAL_INIT_INHERITED(destroy_counted, copy_counted)};
+static grove_local_t dropped = GROVE_LOCAL_INIT_INHERITED(NULL, copy_nothing);
+
+static void expect_inherited(intptr_t first, intptr_t second)
+{
+    const intptr_t *value = grove_local_get(&inherited[0]);
+    CHECK(value && *value == first);
+    value = grove_local_get(&inherited[1]);
+    CHECK(value && *value == second);
+    CHECK(grove_local_get(&plain) == NULL);
+    CHECK(grove_local_get(&dropped) == NULL);
+}
+
+static void *check_nothing(void *arg)
+{
+    CHECK(grove_local_get(&inherited[0]) == NULL);
+    return arg;
+}
+
+static void *check_copies(void *arg)
+{
+    expect_inherited(11, 12);
+    return arg;
+}
+
+/* Runs in a greenlet with locals of its own, which the test's thread keeps none of. */
+static void *spawn_heirs(void *arg)
+{
+    grove_attr_t attr = {.inherit_locals = true};
+
+    CHECK_EQUAL(grove_local_set(&inherited[0], make_counted(1)), 0);
+    CHECK_EQUAL(grove_local_set(&plain, arg), 0);
+    CHECK_EQUAL(grove_local_set(&inherited[1], make_counted(2)), 0);
+    CHECK_EQUAL(grove_local_set(&dropped, arg), 0);
+    /* By no other spawn. */
+    grove_await(must(grove_spawn(check_nothing, NULL)));
+    grove_await(must(grove_go(check_nothing, NULL)));
+    grove_await(
+        must(grove_spawn_with(&(grove_attr_t){.name = "none"}, check_nothing, NULL)));
+    CHECK_EQUAL(atomic_load_explicit(&copies, memory_order_relaxed), 0);
+    grove_await(must(grove_spawn_with(&attr, check_copies, NULL)));
+    attr.affinity = GROVE_ANY;
+    grove_await(must(grove_spawn_with(&attr, check_copies, NULL)));
+    CHECK_EQUAL(atomic_load_explicit(&copies, memory_order_relaxed), 4);
+    CHECK_EQUAL(atomic_load_explicit(&alive, memory_order_relaxed), 2);
+    /* Killed before it ran: its values are destroyed when it has ended. */
+    attr.affinity = GROVE_LOCAL;
+    for (int deferred = 0; deferred < 2; deferred++) {
+        attr.deferred = deferred;
+        grove_t *unrun = must(grove_spawn_with(&attr, check_copies, NULL));
+        CHECK_EQUAL(atomic_load_explicit(&alive, memory_order_relaxed), 4);
+        CHECK_EQUAL(grove_kill(unrun, GROVE_FOREVER), 0);
+        CHECK_EQUAL(atomic_load_explicit(&alive, memory_order_relaxed), 2);
+        grove_release(unrun);
+    }
+    /* A copy that fails, after another that hasn't. */
+    fail_copy_with = EACCES;
+    CHECK(grove_spawn_with(&attr, check_copies, NULL) == NULL);
+    CHECK_EQUAL(errno, EACCES);
+    fail_copy_with = 0;
+    CHECK_EQUAL(atomic_load_explicit(&alive, memory_order_relaxed), 2);
+    /* A spawn that fails later. */
+    CHECK(grove_spawn_with(&attr, NULL, NULL) == NULL);
+    CHECK_EQUAL(errno, EINVAL);
+    CHECK_EQUAL(atomic_load_explicit(&alive, memory_order_relaxed), 2);
+    return NULL;
+}
+
+static void locals_are_inherited_by_opt_in(void)
+{
+    atomic_store_explicit(&alive, 0, memory_order_relaxed);
+    atomic_store_explicit(&copies, 0, memory_order_relaxed);
+    grove_await(must(grove_spawn(spawn_heirs, &ended)));
+    CHECK_EQUAL(atomic_load_explicit(&alive, memory_order_relaxed), 0);
+}
+EVERYWHERE(locals_are_inherited_by_opt_in)
+
+/* Kills race with starts: each copy is destroyed once, by whoever ends its greenlet. */
+static void *make_victims(void *arg)
+{
+    grove_attr_t attr = {.affinity = GROVE_ANY, .inherit_locals = true};
+
+    CHECK_EQUAL(grove_local_set(&inherited[0], make_counted(1)), 0);
+    CHECK_EQUAL(grove_local_set(&inherited[1], make_counted(2)), 0);
+    for (size_t round = harness_rounds(1000); round > 0; round--) {
+        grove_t *victim = must(grove_spawn_with(&attr, check_copies, NULL));
+        CHECK_EQUAL(grove_kill(victim, GROVE_FOREVER), 0);
+        grove_release(victim);
+    }
+    return arg;
+}
+
+static void no_copy_is_lost_to_a_kill(void)
+{
+    atomic_store_explicit(&alive, 0, memory_order_relaxed);
+    grove_await(must(grove_spawn(make_victims, NULL)));
+    CHECK_EQUAL(atomic_load_explicit(&alive, memory_order_relaxed), 0);
+}
+EVERYWHERE(no_copy_is_lost_to_a_kill)
+
 int main(void)
 {
     static const struct harness_test tests[] = {
@@ -125,6 +262,8 @@ int main(void)
         TEST("destructors run in reverse", destructors_run_in_reverse),
         TEST("many locals are told apart", many_locals_are_told_apart),
         TEST("a thread has its own", a_thread_has_its_own),
+        TEST("locals are inherited by opt-in", locals_are_inherited_by_opt_in),
+        TEST("no copy is lost to a kill", no_copy_is_lost_to_a_kill),
     };
     return harness_main("local", tests, sizeof tests / sizeof *tests);
 }
