@@ -19,9 +19,6 @@
 #include "sched/scheduler.h"
 #include "sched/waiter.h"
 
-/* Where the public function that says it was called. */
-#define CALL_SITE __builtin_return_address(0)
-
 /* extra is NULL in every free record. */
 static inline void fill(
     struct grove *greenlet, grove_fn fn, void *arg, uint64_t id, void *site)
@@ -169,13 +166,13 @@ grove_t *grove_go(grove_fn fn, void *arg)
     return go(worker, fn, arg, CALL_SITE);
 }
 
-struct grove *spawn_prepare(grove_fn fn, void *arg, struct waiter *watcher)
+struct grove *spawn_prepare(grove_fn fn, void *arg, void *site, struct waiter *watcher)
 {
     struct worker *worker = worker_self;
 
     if (__builtin_expect(!worker, 0) && !(worker = worker_enter()))
         return NULL;
-    struct grove *greenlet = make(worker, fn, arg, CALL_SITE);
+    struct grove *greenlet = make(worker, fn, arg, site);
     if (__builtin_expect(!greenlet, 0))
         return NULL;
     /* Nobody knows of it: no lock. */

@@ -7,6 +7,9 @@
 #include "sched/greenlet.h"
 #include "sched/worker.h"
 
+/* Where the public function that says it was called: where a greenlet was spawned. */
+#define CALL_SITE __builtin_return_address(0)
+
 /* Spawns on a given worker, ready there after what is ready now. Any thread; the caller
  * gets a reference. NULL with errno ENOMEM. */
 struct grove *greenlet_spawn_on(struct worker *worker, grove_fn fn, void *arg);
@@ -15,9 +18,11 @@ struct grove *greenlet_spawn_on(struct worker *worker, grove_fn fn, void *arg);
  * A spawn in two steps, for who keeps a list of what it spawned: between the two the
  * greenlet may be published, and be killed already. Its end is seen by [watcher], the
  * link of the caller, even if it never starts. References: one each for the caller, the
- * watcher and the runtime. Any thread; a plain one becomes a guest. NULL with errno.
+ * watcher and the runtime. [site] is a CALL_SITE or,
+ * for who works behind the scenes, the user's function. Any thread; a plain one becomes
+ * a guest. NULL with errno.
  */
-struct grove *spawn_prepare(grove_fn fn, void *arg, struct waiter *watcher);
+struct grove *spawn_prepare(grove_fn fn, void *arg, void *site, struct waiter *watcher);
 
 /* The second, on the same thread and without a switch in between. Without memory for
  * what [affinity] asks for it becomes ready on the calling thread. */

@@ -110,9 +110,9 @@ bool group_enroll(struct member *member)
 }
 
 int group_begin(struct grove_group *group, struct member *member,
-    grove_affinity_t affinity, grove_fn fn, void *arg, struct grove **made)
+    grove_affinity_t affinity, grove_fn fn, void *arg, void *site, struct grove **made)
 {
-    struct grove *greenlet = spawn_prepare(fn, arg, &member->link.waiter);
+    struct grove *greenlet = spawn_prepare(fn, arg, site, &member->link.waiter);
 
     if (!greenlet)
         return errno;
@@ -163,7 +163,7 @@ void member_ended(struct grove *greenlet, struct member *member)
 }
 
 struct grove *group_spawn(struct grove_group *group, grove_affinity_t affinity,
-    grove_fn fn, void *arg, double timeout)
+    grove_fn fn, void *arg, double timeout, void *site)
 {
     struct grove *greenlet;
     int error = group && fn ? group_take_slot(group, timeout, NULL) : EINVAL;
@@ -177,7 +177,7 @@ struct grove *group_spawn(struct grove_group *group, grove_affinity_t affinity,
         error = errno;
         goto give_slot;
     }
-    error = group_begin(group, member, affinity, fn, arg, &greenlet);
+    error = group_begin(group, member, affinity, fn, arg, site, &greenlet);
     if (error)
         goto free_member;
     return greenlet;
@@ -191,12 +191,12 @@ give_slot:
 
 grove_t *grove_group_spawn(grove_group_t *group, grove_fn fn, void *arg)
 {
-    return group_spawn(group, GROVE_LOCAL, fn, arg, GROVE_FOREVER);
+    return group_spawn(group, GROVE_LOCAL, fn, arg, GROVE_FOREVER, CALL_SITE);
 }
 
 grove_t *grove_group_go(grove_group_t *group, grove_fn fn, void *arg)
 {
-    return group_spawn(group, GROVE_ANY, fn, arg, GROVE_FOREVER);
+    return group_spawn(group, GROVE_ANY, fn, arg, GROVE_FOREVER, CALL_SITE);
 }
 
 static bool is_member(const struct link *link, const void *group)

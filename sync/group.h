@@ -106,10 +106,10 @@ bool group_enroll(struct member *member);
 /*
  * Spawns a member that runs fn(arg), with a slot of the caller's. 0, or an error, and
  * slot and member are still the caller's. [made]: where to put the greenlet with a
- * reference; NULL: nobody but the group gets one.
+ * reference; NULL: nobody but the group gets one. [site]: where it was asked for.
  */
 int group_begin(struct grove_group *group, struct member *member,
-    grove_affinity_t affinity, grove_fn fn, void *arg, struct grove **made);
+    grove_affinity_t affinity, grove_fn fn, void *arg, void *site, struct grove **made);
 
 /*
  * The end of a membership, when the link is taken out or called; the member is not
@@ -129,7 +129,7 @@ void group_kill_members(struct grove_group *group, const struct tasks *tasks);
 
 /* grove_group_spawn and so on. NULL with errno. */
 struct grove *group_spawn(struct grove_group *group, grove_affinity_t affinity,
-    grove_fn fn, void *arg, double timeout);
+    grove_fn fn, void *arg, double timeout, void *site);
 
 /* Ends a member that is no more than that. */
 void member_ended(struct grove *greenlet, struct member *member);

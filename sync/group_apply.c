@@ -30,7 +30,8 @@ int grove_group_apply(
         return 0;
     }
     nanoseconds deadline = timeout > 0 ? timers_deadline(timeout) : TIMERS_NEVER;
-    struct grove *g = group_spawn(group, affinity_of(group), fn, arg, timeout);
+    struct grove *g =
+        group_spawn(group, affinity_of(group), fn, arg, timeout, CALL_SITE);
     if (!g)
         return -1;
     if (timeout > 0)
@@ -81,13 +82,14 @@ static void late_member_ended(struct grove *greenlet, struct member *member)
     greenlet_release(greenlet);
 }
 
-static struct grove *spawn_late(struct grove_group *group, grove_fn fn, void *arg)
+static struct grove *spawn_late(
+    struct grove_group *group, grove_fn fn, void *arg, void *site)
 {
     struct late_member *late = member_new(sizeof *late, late_member_ended);
 
     if (!late)
         return NULL;
-    struct grove *g = spawn_prepare(run_late, late, &late->member.link.waiter);
+    struct grove *g = spawn_prepare(run_late, late, site, &late->member.link.waiter);
     if (!g) {
         free(late);
         return NULL;
@@ -107,8 +109,8 @@ grove_t *grove_group_apply_async(grove_group_t *group, grove_fn fn, void *arg)
         errno = EINVAL;
         return NULL;
     }
-    struct grove *g = group_spawn(group, affinity_of(group), fn, arg, 0);
+    struct grove *g = group_spawn(group, affinity_of(group), fn, arg, 0, CALL_SITE);
     if (g || errno != EAGAIN)
         return g;
-    return spawn_late(group, fn, arg);
+    return spawn_late(group, fn, arg, CALL_SITE);
 }

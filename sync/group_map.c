@@ -93,7 +93,7 @@ grove_t *grove_group_map_async(
         .out = out,
         .n = n,
     };
-    struct grove *g = spawn_prepare(run_async, async, &async->link.waiter);
+    struct grove *g = spawn_prepare(run_async, async, CALL_SITE, &async->link.waiter);
     if (!g) {
         free(async);
         return NULL;

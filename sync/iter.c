@@ -158,7 +158,7 @@ static grove_iter_t *begin(struct grove_group *group, grove_fn fn, void **in, si
     struct grove_iter *iter = iter_new(group, fn, in, n, ahead, ordered);
     if (!iter)
         return NULL;
-    iter->feeder = spawn_prepare(feed, iter, &iter->link.waiter);
+    iter->feeder = spawn_prepare(feed, iter, (void *)fn, &iter->link.waiter);
     if (!iter->feeder) {
         free(iter);
         return NULL;

@@ -195,8 +195,8 @@ static int start_runner(struct tasks *tasks)
     tasks->runners++;
     tasks->unstarted++;
     tasks_leave(tasks, NULL);
-    int error =
-        group_begin(tasks->group, &runner->member, tasks->affinity, run, runner, NULL);
+    int error = group_begin(tasks->group, &runner->member, tasks->affinity, run, runner,
+        (void *)tasks->function, NULL);
     if (!error)
         return 0;
     free(runner);

@@ -47,8 +47,8 @@ typedef enum {
  * One case. Made by the functions below; after the call only the one that happened has
  * been changed:
  *   error   0, or why its operation came to nothing: EPIPE for a queue that is closed,
- *           EBADF for a descriptor that is; the error of a greenlet or result that
- *           failed
+ *           ENOMEM for one that can't grow, EBADF for a descriptor that is closed; the
+ *           error of a greenlet or result that failed
  *   item    what was got; the value of a greenlet or result
  */
 typedef struct {
