@@ -32,6 +32,7 @@ int fd_use_begin(struct fd_use *use, int fd, double timeout)
     use->fd = fd;
     use->timeout = timeout;
     use->deadline = 0;
+    use->expired = false;
     return 0;
 }
 
@@ -63,6 +64,7 @@ int fd_wait_park(struct fd_wait *wait, double timeout)
     static const struct wait_reason reason = {.text = "a descriptor"};
     int error = blocking_begin(timeout);
 
+    wait->waiter.expired = false;
     if (UNLIKELY(error))
         return error;
     if (UNLIKELY(waiter_init(&wait->waiter) < 0))
@@ -74,14 +76,16 @@ int fd_wait_park(struct fd_wait *wait, double timeout)
     return waiter_park(&wait->waiter, timeout);
 }
 
-static int wait_in_hub(struct fd_watch *watch, int events, double timeout)
+static int wait_in_hub(struct fd_use *use, int events, double timeout)
 {
     struct fd_wait wait;
-    struct fd_link link = {.watch = watch, .wait = &wait, .events = events};
+    struct fd_link link = {.watch = use->watch, .wait = &wait, .events = events};
 
     wait.links = &link;
     wait.count = 1;
-    return fd_wait_park(&wait, timeout);
+    int error = fd_wait_park(&wait, timeout);
+    use->expired = wait.waiter.expired;
+    return error;
 }
 
 int fd_use_wait(struct fd_use *use, int events)
@@ -91,10 +95,12 @@ int fd_use_wait(struct fd_use *use, int events)
     if (timeout > 0) {
         if (!use->deadline)
             use->deadline = timers_deadline(timeout);
-        else if ((timeout = timers_left(use->deadline)) == 0)
+        else if ((timeout = timers_left(use->deadline)) == 0) {
+            use->expired = true;
             return answer(ETIMEDOUT);
+        }
     }
-    int error = use->watch ? wait_in_hub(use->watch, events, timeout)
+    int error = use->watch ? wait_in_hub(use, events, timeout)
                            : wait_natively(use->fd, events, timeout);
     /* It may have been closed, and the number given out anew, after the wake. */
     if (error == 0 && UNLIKELY(fd_life_generation(use->life) != use->generation))

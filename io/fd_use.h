@@ -21,6 +21,7 @@ struct fd_use {
     double timeout;       /* of the whole call */
     nanoseconds deadline; /* set by the first wait, if it has a limit; 0 before */
     int fd;
+    bool expired; /* it failed as the call's own time was over */
 };
 
 /* 0, or -1 with errno: EBADF, ENOMEM, EINVAL, or why no call may block now. */

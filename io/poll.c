@@ -63,11 +63,9 @@ static double time_left(const struct polling *polling)
     return polling->timeout > 0 ? timers_left(polling->deadline) : polling->timeout;
 }
 
-/* The microsecond is for the rounding of seconds: a wait that took all the time must
- * not look like one that a grove_timeout ended. */
 static bool out_of_time(const struct polling *polling)
 {
-    return polling->timeout > 0 && time_left(polling) < 1e-6;
+    return polling->timeout > 0 && time_left(polling) == 0;
 }
 
 /* On a plain thread. */
@@ -134,7 +132,7 @@ static int poll_in_hub(struct polling *polling, struct fd_link *links,
         if (out_of_time(polling))
             return 0;
         int error = wait_for_all(polling, &wait, generations, places);
-        if (error == ETIMEDOUT && out_of_time(polling))
+        if (wait.waiter.expired)
             return 0;
         if (error && error != EBADF)
             return answer(error);
@@ -189,19 +187,15 @@ static int fill(int set, const struct polling *polling)
 static int poll_exactly(struct polling *polling)
 {
     int set = epoll_create1(EPOLL_CLOEXEC);
+    struct fd_use use;
     int ready = -1;
 
     if (set < 0)
         return -1;
-    if (fill(set, polling) == 0) {
+    if (fill(set, polling) == 0 && fd_use_begin(&use, set, polling->timeout) == 0) {
         do {
-            if (out_of_time(polling)) {
-                ready = 0;
-                break;
-            }
-            if (grove_wait_fd(set, GROVE_READ, time_left(polling)) < 0) {
-                if (errno == ETIMEDOUT && out_of_time(polling))
-                    ready = 0;
+            if (fd_use_wait(&use, EV_READ) < 0) {
+                ready = use.expired ? 0 : -1;
                 break;
             }
             ready = look(polling);

@@ -43,6 +43,7 @@ static void gather(grove_t *g, void *arg)
     atomic_fetch_add_explicit(&gathering->called, 1, memory_order_release);
 }
 
+/* 0 when there are enough, or the time is over. */
 static int wait_enough(struct gathering *gathering, double timeout)
 {
     /* Its list is none of the program's objects. */
@@ -58,7 +59,8 @@ static int wait_enough(struct gathering *gathering, double timeout)
         section_leave(&gathering->list.section);
         return 0;
     }
-    return waiter_block(&gathering->list, &waiter, timeout);
+    int error = waiter_block(&gathering->list, &waiter, timeout);
+    return waiter.expired ? 0 : error;
 }
 
 /* Takes the links out and waits (a few instructions) for those being called. */
@@ -108,7 +110,7 @@ ssize_t grove_wait(grove_t **gs, size_t n, size_t count, double timeout, grove_t
     error = wait_enough(&gathering, timeout);
     unlink_all(&gathering, links, gs, n);
     free(links);
-    if (error && error != ETIMEDOUT) {
+    if (error) {
         errno = error;
         return -1;
     }

@@ -110,7 +110,12 @@ void waiter_cancel(struct waiter *waiter, int error)
 
 static void fire(struct timer *timer)
 {
-    waiter_cancel(CONTAINER(timer, struct waiter, timer), ETIMEDOUT);
+    struct waiter *waiter = CONTAINER(timer, struct waiter, timer);
+
+    if (!waiter->detach(waiter))
+        return;
+    waiter->expired = true;
+    waiter_wake(waiter, ETIMEDOUT);
 }
 
 void waiter_deliver(struct message *message)
@@ -162,8 +167,10 @@ static int park_thread(struct waiter *waiter, double timeout)
 
     while (atomic_load_explicit(&waiter->awake, memory_order_acquire) == 0) {
         if (deadline != TIMERS_NEVER && timers_clock() >= deadline) {
-            if (waiter->detach(waiter))
+            if (waiter->detach(waiter)) {
+                waiter->expired = true;
                 return ETIMEDOUT;
+            }
             deadline = TIMERS_NEVER; /* its wake is on the way */
         }
         futex(&waiter->awake, FUTEX_WAIT_BITSET, 0,

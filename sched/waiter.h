@@ -81,6 +81,7 @@ struct waiter {
     struct choice *choice; /* NULL: waits for this object alone */
     struct grove *greenlet;
     bool (*detach)(struct waiter *waiter); /* true: taken out, and nobody else will */
+    bool expired; /* its own timeout ended the wait: no grove_timeout, no kill */
     struct timer timer;
     const struct wait_reason *reason; /* NULL: nothing to be said */
     nanoseconds since;                /* about: when its worker last read the clock */
@@ -110,6 +111,7 @@ static inline int waiter_init(struct waiter *waiter)
     atomic_store_explicit(&waiter->list, NULL, memory_order_relaxed);
     waiter->detach = waiter_detach_list;
     waiter->result = 0;
+    waiter->expired = false;
     waiter->timer.id = 0;
     waiter->choice = NULL;
     waiter->reason = NULL;

@@ -22,7 +22,6 @@ struct selecting {
 struct parked {
     struct waiter waiter;
     struct choice choice;
-    bool expired; /* its own timer has given it up: no kill, and no grove_timeout */
 };
 
 static const struct select_kind *kind_of(const struct selecting *selecting, size_t i)
@@ -94,10 +93,7 @@ static bool detach(struct waiter *waiter)
 {
     struct parked *parked = CONTAINER(waiter, struct parked, waiter);
 
-    if (!choice_decide(&parked->choice, waiter))
-        return false;
-    parked->expired = waiter->timer.id == 0; /* it doesn't run while it fires */
-    return true;
+    return choice_decide(&parked->choice, waiter);
 }
 
 /* How many were published, in order from selecting->first. [error] stays 0 unless there
@@ -161,8 +157,7 @@ static int wait_published(struct selecting *selecting, struct select_slot *slots
     struct waiter *winner =
         atomic_load_explicit(&parked.choice.winner, memory_order_acquire);
     if (winner == &parked.waiter)
-        return error == ETIMEDOUT && parked.expired ? out_of_time(selecting)
-                                                    : answer(error);
+        return parked.waiter.expired ? out_of_time(selecting) : answer(error);
     size_t i = (size_t)(CONTAINER(winner, struct select_slot, waiter) - slots);
     kind_of(selecting, i)->collect(&selecting->cases[i], &slots[i]);
     return (int)i;

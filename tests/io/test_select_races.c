@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* grove_select: several things that end a wait at the same time. */
+/* Waits for several things: several reasons to end at the same time. */
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <grove/io.h>
+#include <grove/net.h>
 #include <grove/select.h>
 
 #include "tests/sync/runtimes.h"
@@ -57,11 +62,55 @@ static void kill_before_timer(void)
 }
 ALONE(kill_before_timer)
 
+/* A grove_timeout ends the waits of which their own timeout is no failure, too. */
+static void timeout_before_wait(void)
+{
+    grove_timeout_t timeout;
+    grove_t *done[1], *busy = must(grove_spawn(keep_busy, NULL));
+    grove_t *never = must(grove_spawn_later(1000, keep_busy, NULL));
+
+    CHECK_EQUAL(grove_timeout_start(&timeout, 0.001), 0);
+    CHECK_ERROR(grove_wait(&never, 1, 1, 0.002, done), ETIMEDOUT);
+    CHECK(grove_timeout_stop(&timeout));
+    CHECK_EQUAL(grove_wait(&never, 1, 1, 0.001, done), 0);
+    CHECK_EQUAL(grove_kill(never, GROVE_FOREVER), 0);
+    grove_release(never);
+    grove_await(busy);
+}
+ALONE(timeout_before_wait)
+
+static void poll_under_timeout(short events)
+{
+    grove_timeout_t timeout;
+    int fds[2];
+
+    CHECK_EQUAL(grove_socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    struct pollfd fd = {.fd = fds[0], .events = events};
+    CHECK_EQUAL(grove_timeout_start(&timeout, 0.001), 0);
+    grove_t *busy = must(grove_spawn(keep_busy, NULL));
+    CHECK_ERROR(grove_poll(&fd, 1, 0.002), ETIMEDOUT);
+    CHECK(grove_timeout_stop(&timeout));
+    CHECK_EQUAL(grove_poll(&fd, 1, 0.001), 0);
+    grove_await(busy);
+    grove_close(fds[0]);
+    grove_close(fds[1]);
+}
+
+/* Both ways in which it waits. */
+static void timeout_before_poll(void)
+{
+    poll_under_timeout(POLLIN);
+    poll_under_timeout(POLLPRI);
+}
+ALONE(timeout_before_poll)
+
 int main(void)
 {
     static const struct harness_test tests[] = {
         TEST("a grove_timeout before a timer", timeout_before_timer),
         TEST("a kill before a timer", kill_before_timer),
+        TEST("a grove_timeout before the end of a grove_wait", timeout_before_wait),
+        TEST("a grove_timeout before the end of a grove_poll", timeout_before_poll),
     };
     return harness_main("select races", tests, sizeof tests / sizeof *tests);
 }
