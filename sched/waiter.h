@@ -22,12 +22,23 @@
  * its next run a waiter may be detached again (a kill after a timeout): the second time
  * must return false.
  *
+ * Who waits for several objects at once publishes a waiter in each, all with the same
+ * choice. There the section of one object can't decide, so the choice does: its winner
+ * is set by compare-and-swap, once, by a waker inside the section of its object
+ * (waiter_claim) or by who gives up (choice_decide). A waiter whose choice went to
+ * another is a loser: a waker that meets it takes it out and passes on. Its last access
+ * to a loser is the store of NULL to list, so the loser's owner, having found NULL or
+ * been inside the section himself, may let it go.
+ *
+ * A waiter may also stand for a function instead of a greenlet: see waiter_init_call.
+ *
  *   next, prev, list   under the section of list (list itself is also read without, by
- *                      detach, only to find the section)
+ *                      detach, to find the section or that it is in none)
  *   result, item       written by who won, before the wake; read after it
  *   message.next       the waker's, once
- *   timer              the greenlet's worker
- *   greenlet, home, detach   constant while published
+ *   timer, since, expired   the greenlet's worker
+ *   greenlet, home, detach, choice, reason   constant while published
+ *   winner of a choice   as said: release by who sets it, acquire by who reads it
  */
 
 #include <stdatomic.h>
