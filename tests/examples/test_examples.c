@@ -106,12 +106,14 @@ static void hello_prints_what_the_readme_says(void)
 /* Each prints exactly what stands beside it in docs/examples/NAME.out, the same in any
  * build and under any load: those that measure or wait do it in virtual time. */
 #define EXAMPLES(X) \
+    X(actors) \
     X(bounded) \
     X(crawler) \
     X(determinism) \
     X(event) \
     X(group) \
     X(kill) \
+    X(link) \
     X(locals) \
     X(lock) \
     X(map) \
@@ -120,6 +122,7 @@ static void hello_prints_what_the_readme_says(void)
     X(polling) \
     X(repeatable) \
     X(result) \
+    X(scope) \
     X(select) \
     X(semaphore) \
     X(sockets) \
