@@ -35,8 +35,7 @@ static void *fetch(void *arg)
     for (const char *link = page->links; *link; link++)
         find(&site[*link - 'a']);
     fetching--;
-    grove_queue_task_done(
-        found); /* after its links were put: never all done too soon */
+    grove_queue_task_done(found); /* its links are in: never all done too soon */
     return NULL;
 }
 

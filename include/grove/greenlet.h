@@ -195,12 +195,14 @@ GROVE_API GROVE_NORETURN void grove_exit(void *value);
 GROVE_API GROVE_NORETURN void grove_fail(int error, const char *format, ...)
     GROVE_PRINTF(2, 3);
 
-/* Calls fn(arg) however the current greenlet ends, last given first. It may block.
- * Errors: ENOMEM; EPERM outside a greenlet. Never switches. */
+/* Calls fn(arg) however the current greenlet ends, last given first. It may block,
+ * after a kill only once it has called grove_kill_clear(). Errors: ENOMEM; EPERM
+ * outside a greenlet. Never switches. */
 GROVE_API int grove_defer(void (*fn)(void *arg), void *arg);
 
 /* Sleeps at least [seconds]; 0 or less is a turn of everything ready on this thread.
- * Errors: ECANCELED; ETIMEDOUT by a grove_timeout; EINVAL not a number. Switches. */
+ * Errors: ECANCELED; ETIMEDOUT by a grove_timeout; EDEADLK; EINVAL not a number.
+ * Switches. */
 GROVE_API int grove_sleep(double seconds);
 
 /* Lets everything that is ready on this thread run once. Never fails. Switches. */

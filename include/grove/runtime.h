@@ -54,7 +54,8 @@ GROVE_API int grove_worker_self(void);
  * Seconds of the clock that timeouts and sleeps of the caller take place in, for
  * measuring how long something took: the monotonic clock of the system, but on workers
  * with GROVE_CLOCK=virtual the virtual one, which begins with 0 when the runtime
- * starts. Never switches. Any context.
+ * starts. It starts nothing itself: a program that measures from its first line calls
+ * grove_init() before. Never switches. Any context.
  */
 GROVE_API double grove_now(void);
 
