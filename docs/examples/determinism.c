@@ -34,7 +34,7 @@ static void run(uint64_t seed, char *result)
     for (int i = 0; i < GREENLETS; i++)
         grove_release(greenlets[i]);
     grove_shutdown(GROVE_FOREVER);
-    strcpy(result, order);
+    memcpy(result, order, sizeof order);
 }
 
 static const char *same(const char *one, const char *other)
