@@ -11,7 +11,7 @@ static void *task(void *arg)
 {
     long number = (long)arg;
 
-    grove_sleep(0.02 + (double)(number * 7 % TASKS) / 100);
+    grove_sleep(0.02 * (double)(1 + number * 7 % TASKS));
     printf(" %ld", number);
     return NULL;
 }
