@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Killing: in every state a greenlet can be in, from every side. */
+#include <sched.h>
 #include <time.h>
 
 #include <grove/event.h>
@@ -70,33 +71,36 @@ static void check_unstarted(grove_t *g, bool elsewhere)
     CHECK(grove_await(g) == GROVE_KILLED);
 }
 
-/* Holds the other worker, if there is one, so that it starts nothing. */
+/* Holds all other workers, if there are any, so that they start nothing. */
+enum { MOST_WORKERS = 7 };
+
 static _Atomic(int) held, let_go;
 
 static void *hold(void *arg)
 {
-    raise_flag(&held);
+    atomic_fetch_add(&held, 1);
     while (!atomic_load_explicit(&let_go, memory_order_acquire))
-        ;
+        sched_yield();
     return arg;
 }
 
-static void hold_the_other_worker(bool on)
+static void hold_the_other_workers(bool on)
 {
-    static grove_t *holder;
+    static grove_t *holder[MOST_WORKERS];
+    int others = grove_worker_count() - 1;
 
-    if (grove_worker_count() == 1)
-        return;
-    if (on) {
-        atomic_store(&held, 0);
-        atomic_store(&let_go, 0);
-        holder = must(grove_go(hold, NULL));
-        while (!atomic_load(&held))
-            ; /* without a switch: else this worker might start it */
-    } else {
+    if (!on) {
         raise_flag(&let_go);
-        grove_await(holder);
+        for (int i = 0; i < others; i++)
+            grove_await(holder[i]);
+        return;
     }
+    atomic_store(&held, 0);
+    atomic_store(&let_go, 0);
+    for (int i = 0; i < others; i++)
+        holder[i] = must(grove_go(hold, NULL));
+    while (atomic_load(&held) < others)
+        sched_yield(); /* not grove_yield: this worker would start one itself */
 }
 
 static void never_started(bool elsewhere)
@@ -128,9 +132,9 @@ EVERYWHERE(held_back_or_delayed_from_elsewhere)
 static void ready_but_not_started(void)
 {
     check_unstarted(must(grove_spawn(enter, NULL)), false);
-    hold_the_other_worker(true);
+    hold_the_other_workers(true);
     check_unstarted(must(grove_go(enter, NULL)), false);
-    hold_the_other_worker(false);
+    hold_the_other_workers(false);
 }
 EVERYWHERE(ready_but_not_started)
 
@@ -141,7 +145,7 @@ static void ready_here_killed_elsewhere(void)
 
     for (int i = 0; i < 2; i++) {
         if (i)
-            hold_the_other_worker(true);
+            hold_the_other_workers(true);
         grove_t *g = must(spawns[i](enter, NULL));
         entered = linked = 0;
         grove_link(g, note_link, NULL);
@@ -151,7 +155,7 @@ static void ready_here_killed_elsewhere(void)
         CHECK_EQUAL(linked, 1);
         CHECK(grove_await(g) == GROVE_KILLED);
         if (i)
-            hold_the_other_worker(false);
+            hold_the_other_workers(false);
     }
 }
 EVERYWHERE(ready_here_killed_elsewhere)
