@@ -25,6 +25,9 @@
 /* Every so many ticks the oldest of the own deque is run next, so that a flood of new
  * tasks, taken newest first, starves no old one. */
 #define TICKS_TO_OLDEST 4
+/* With one worker every so many switches, as the length of a tick follows the clock,
+ * and such a run repeats exactly as long as it asks for nothing from outside. */
+#define SWITCHES_TO_OLDEST 512
 #define TRIM_INTERVAL ((nanoseconds)1000000000)
 #define SPIN_MAX 50000 /* ns a search may go on before the worker sleeps */
 
@@ -65,6 +68,8 @@ static void set_budget(struct worker *worker, nanoseconds now)
         switches = 1;
     if (switches > BUDGET_MAX)
         switches = BUDGET_MAX;
+    if (worker_count == 1 && switches > worker->to_oldest)
+        switches = worker->to_oldest;
     worker->tick_switches = worker->budget = (int)switches;
 }
 
@@ -113,15 +118,29 @@ static struct grove *pop_shared(struct worker *worker)
     return worker->lane ? lane_pop() : NULL;
 }
 
+/* At the end of a round. In a seeded run every switch is one. */
+static bool oldest_is_due(struct worker *worker)
+{
+    if (worker_count > 1 || chance_for(worker))
+        return worker->ticks % TICKS_TO_OLDEST == 0;
+    worker->to_oldest -= worker->tick_switches;
+    if (worker->to_oldest > 0)
+        return false;
+    worker->to_oldest = SWITCHES_TO_OLDEST;
+    return true;
+}
+
 void scheduler_tick(struct worker *worker)
 {
     nanoseconds now = timers_clock();
+    bool oldest_due = oldest_is_due(worker);
 
+    worker->ticks++;
     set_budget(worker, now);
     if (clock_virtual_for(worker))
         now = clock_turn(worker);
     look_around(worker, now);
-    if (++worker->ticks % TICKS_TO_OLDEST == 0) {
+    if (oldest_due) {
         struct grove *oldest = deque_take_oldest(&worker->deque);
         if (!oldest)
             oldest = pop_shared(worker);

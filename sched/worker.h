@@ -63,6 +63,7 @@ struct worker {
 
     /* What a tick and a park need. */
     int tick_switches; /* budget of the present round */
+    int to_oldest;     /* switches until the oldest unstarted one is taken: one worker */
     nanoseconds last_tick;
     nanoseconds last_poll;
     nanoseconds next_trim; /* not before */

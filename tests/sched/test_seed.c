@@ -313,10 +313,39 @@ BARE(a_failure_names_the_seed_once)
 
 /* No seed, no timers, no descriptors: one worker does the same each time, but for when
  * the oldest of what lies in its deque has its turn, which depends on time. */
+/* Newest first, the oldest now and then: by count, not by the clock. */
+static void *fork_in_turn(void *arg)
+{
+    intptr_t left = (intptr_t)arg;
+
+    step((char)('a' + left % 26));
+    if (left > 0) {
+        grove_t *child = must(grove_go(fork_in_turn, (void *)(left - 1)));
+        if (left % 3 == 0)
+            grove_yield();
+        grove_await(child);
+    }
+    return NULL;
+}
+
+static void many_tasks(void)
+{
+    enum { TASKS = 200 };
+    grove_t *task[TASKS];
+
+    for (int i = 0; i < TASKS; i++)
+        task[i] = must(grove_go(fork_in_turn, (void *)(intptr_t)(i % 9)));
+    grove_joinall(task, TASKS, GROVE_FOREVER);
+    for (int i = 0; i < TASKS; i++)
+        grove_release(task[i]);
+}
+
 static void one_worker_repeats(void)
 {
     check_repeats((grove_config_t){.workers = 1}, two_local);
     check_repeats((grove_config_t){.workers = 1}, use_everything_local);
+    for (size_t i = harness_rounds(20); i > 0; i--)
+        check_repeats((grove_config_t){.workers = 1}, many_tasks);
 }
 BARE(one_worker_repeats)
 
