@@ -15,21 +15,22 @@ enum { WINDOW = 32 };
  * without a switch too many, on ways that a mark closes (await_here). */
 enum { MARKED_OF_FOUR = 3 };
 
-bool chance_on;
+_Atomic(bool) chance_on;
 static uint64_t state;
 static uint64_t first_state; /* the seed */
 static _Atomic(bool) reported;
 
 void chance_start(uint64_t seed)
 {
-    chance_on = seed != 0;
+    atomic_store_explicit(&chance_on, seed != 0, memory_order_relaxed);
     first_state = state = seed;
     atomic_store_explicit(&reported, false, memory_order_relaxed);
 }
 
 uint64_t chance_to_report(void)
 {
-    if (!chance_on || atomic_exchange_explicit(&reported, true, memory_order_relaxed))
+    if (!atomic_load_explicit(&chance_on, memory_order_relaxed) ||
+        atomic_exchange_explicit(&reported, true, memory_order_relaxed))
         return 0;
     return first_state;
 }

@@ -22,21 +22,24 @@
  * Rejected: drawing the order of the messages in an inbox. With one worker only other
  * threads send any, and no seed repeats what those do.
  *
- *   chance_on    written when the runtime starts
+ *   chance_on    written when the runtime starts; read by any thread, relaxed
  *   the rest     worker 0's thread alone
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "sched/worker.h"
 
-extern bool chance_on;
+extern _Atomic(bool) chance_on;
 
 /* Whether this worker's choices are drawn: not those of guests and their like. */
 static inline bool chance_for(const struct worker *worker)
 {
-    return __builtin_expect(chance_on, 0) && worker->index == 0;
+    return __builtin_expect(
+               atomic_load_explicit(&chance_on, memory_order_relaxed), 0) &&
+           worker->index == 0;
 }
 
 /* Of a runtime that starts. 0: nothing is drawn. */

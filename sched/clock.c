@@ -33,7 +33,7 @@
 #define TICKS_TO_STEP 8
 #define STEP_BITS 21
 
-bool clock_virtual;
+_Atomic(bool) clock_virtual;
 static _Atomic(nanoseconds) now;
 static _Atomic(uint64_t) activity;
 static struct spinlock jump_lock;
@@ -48,15 +48,14 @@ nanoseconds clock_real(void)
 
 nanoseconds timers_clock(void)
 {
-    if (__builtin_expect(clock_virtual, 0) && worker_self &&
-        clock_virtual_for(worker_self))
+    if (worker_self && clock_virtual_for(worker_self))
         return atomic_load_explicit(&now, memory_order_relaxed);
     return clock_real();
 }
 
 void clock_start(bool is_virtual)
 {
-    clock_virtual = is_virtual;
+    atomic_store_explicit(&clock_virtual, is_virtual, memory_order_relaxed);
     atomic_store_explicit(&now, 0, memory_order_relaxed);
     atomic_store_explicit(&activity, 0, memory_order_relaxed);
 }

@@ -19,16 +19,21 @@
  * mostly none, so that timeouts come in the middle of things as they do in reality.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "sched/worker.h"
 
-extern bool clock_virtual; /* constant while the runtime runs */
+/* Constant while the runtime runs, but threads of the program, which look at it too,
+ * may be in a call while another runtime starts. */
+extern _Atomic(bool) clock_virtual;
 
 /* Whether this worker's time is virtual. */
 static inline bool clock_virtual_for(const struct worker *worker)
 {
-    return __builtin_expect(clock_virtual, 0) && (worker->index >= 0 || worker->lane);
+    return __builtin_expect(
+               atomic_load_explicit(&clock_virtual, memory_order_relaxed), 0) &&
+           (worker->index >= 0 || worker->lane);
 }
 
 /* CLOCK_MONOTONIC. Any thread. */

@@ -150,7 +150,8 @@ static void unlist(struct worker *lane)
 
 bool lane_push(struct grove *greenlet)
 {
-    if (chance_on) /* no seed repeats what two threads do */
+    /* No seed repeats what two threads do. */
+    if (atomic_load_explicit(&chance_on, memory_order_relaxed))
         return false;
     if (wants_lane())
         make_lane();
