@@ -298,7 +298,7 @@ static bool end_threads(grove_threadpool_t *pool)
     return gone;
 }
 
-/* Of all pools: helpers_end. */
+/* Of all pools. */
 static bool end_all(void)
 {
     bool gone = true;
@@ -328,7 +328,9 @@ static void forget(void)
 
 __attribute__((constructor)) static void install(void)
 {
-    helpers_end = end_all;
+    static struct helpers_kind pool_threads = {.end = end_all};
+
+    helpers_register(&pool_threads);
     (void)pthread_atfork(NULL, NULL, forget);
 }
 

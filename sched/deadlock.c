@@ -29,9 +29,19 @@ static bool others_asleep(struct worker *self)
            others.until == TIMERS_NEVER && others.looked == QUIET_NOTHING_WATCHED;
 }
 
-/* Any other thread may wake somebody at any time. */
-static bool other_threads_exist(void)
+/* seq_cst: changed before its thread says that it sleeps (quiet.c). */
+static _Atomic(int) outside;
+
+void deadlock_outside(int change)
 {
+    atomic_fetch_add_explicit(&outside, change, memory_order_seq_cst);
+}
+
+/* Any other thread may wake somebody at any time, and so may what is awaited. */
+static bool others_may_wake(void)
+{
+    if (atomic_load_explicit(&outside, memory_order_seq_cst) > 0)
+        return true;
     int threads = 0;
     struct dirent *entry;
     DIR *tasks = opendir("/proc/self/task");
@@ -51,7 +61,7 @@ static void look_again(struct worker *worker)
     struct waiter *waiting = worker->main_activation.waiting;
 
     if (!waiting || worker->ready.first || worker->timers.count ||
-        hub_watches(worker->hub) || !others_asleep(worker) || other_threads_exist())
+        hub_watches(worker->hub) || !others_asleep(worker) || others_may_wake())
         return;
     report_deadlock();
     waiter_cancel(waiting, EDEADLK);
@@ -88,7 +98,7 @@ bool deadlock_falling_asleep(struct worker *worker, nanoseconds deadline)
         (worker->index < 0 && !worker->lane))
         return true;
     quiet_begin(worker, TIMERS_NEVER, QUIET_NOTHING_WATCHED);
-    if (!others_asleep(worker) || other_threads_exist())
+    if (!others_asleep(worker) || others_may_wake())
         return true;
     if (worker->index == 0)
         look_again(worker);
@@ -99,5 +109,6 @@ bool deadlock_falling_asleep(struct worker *worker, nanoseconds deadline)
 
 void deadlock_forget(void)
 {
+    atomic_store_explicit(&outside, 0, memory_order_relaxed);
     atomic_store_explicit(&look_again_sent, false, memory_order_relaxed);
 }

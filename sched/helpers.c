@@ -6,13 +6,28 @@
 #include "sched/deadlock.h"
 #include "sched/fork.h"
 
-bool (*helpers_end)(void);
 __thread bool helpers_self;
 
+static struct helpers_kind *kinds;
 static _Atomic(int) threads;
 /* seq_cst: who ends work looks afterwards whether all workers sleep, and who falls
  * asleep says so before it reads this; one of the two sees the other (quiet.c). */
 static _Atomic(int) work;
+
+void helpers_register(struct helpers_kind *kind)
+{
+    kind->next = kinds;
+    kinds = kind;
+}
+
+bool helpers_end(void)
+{
+    bool none = true;
+
+    for (struct helpers_kind *kind = kinds; kind; kind = kind->next)
+        none &= kind->end();
+    return none;
+}
 
 void helpers_count(int change)
 {

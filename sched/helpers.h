@@ -10,16 +10,25 @@
  * program's own threads do; while there is work, a wake may be on its way.
  *
  *   threads, work    counted up and down by anybody
- *   helpers_end      set once, before there is a helper
+ *   kinds            registered before there is a helper of the kind, for good
  *   helpers_self     its thread
  */
 
 #include <stdbool.h>
 
-/* Asks all of them to end as soon as what they do now is done; what waits to be done is
- * given up. True if none exists any more. NULL: there never was one. Called again and
- * again by grove_shutdown, while greenlets still run. */
-extern bool (*helpers_end)(void);
+struct helpers_kind {
+    /* Asks all of the kind to end as soon as what they do now is done; what waits to be
+     * done is given up. True if none exists any more. Called again and again by
+     * grove_shutdown, while greenlets still run. */
+    bool (*end)(void);
+    struct helpers_kind *next;
+};
+
+/* From a constructor. */
+void helpers_register(struct helpers_kind *kind);
+
+/* Asks those of all kinds. */
+bool helpers_end(void);
 
 /* The calling thread is one: it may use the library while a shutdown waits for it. */
 extern __thread bool helpers_self

@@ -145,8 +145,9 @@ static int kill_until_none_lives(struct worker *owner, double seconds)
         else
             kill_everywhere();
         /* First the helpers: what they do may make further greenlets. */
-        bool helpers = !owner && helpers_end && !helpers_end();
-        if (!any_lives(owner) && !helpers)
+        bool helpers = !owner && !helpers_end();
+        /* And again: one that lived in between may have made some. */
+        if (!helpers && !any_lives(owner) && (owner || helpers_end()))
             return 0;
         nanoseconds left = deadline - timers_clock();
         if (left <= 0)
