@@ -27,6 +27,7 @@
 #include <grove/select.h>
 #include <grove/semaphore.h>
 #include <grove/server.h>
+#include <grove/signal.h>
 #include <grove/threadpool.h>
 #include <grove/timeout.h>
 #include <grove/waitgroup.h>
