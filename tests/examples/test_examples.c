@@ -129,6 +129,7 @@ static void hello_prints_what_the_readme_says(void)
     X(scope) \
     X(select) \
     X(semaphore) \
+    X(shutdown) \
     X(sockets) \
     X(spawning) \
     X(state) \
