@@ -23,6 +23,7 @@
 #include "sched/kill_all.h"
 #include "sched/lane.h"
 #include "sched/monitor.h"
+#include "sched/numbers.h"
 #include "sched/overflow.h"
 #include "sched/reference.h"
 #include "sched/sanitize.h"
@@ -197,6 +198,7 @@ static int start(void)
         goto destroy_stacks;
     overflow_install(&overflow_hooks);
     idle_reset();
+    numbers_reset();
     chance_start(runtime_config.seed);
     clock_start(runtime_config.clock == GROVE_CLOCK_VIRTUAL);
     atomic_store_explicit(&runtime_stop, false, memory_order_relaxed);

@@ -21,10 +21,6 @@ extern struct topology runtime_topology;
 extern struct config runtime_config;
 extern _Atomic(bool) runtime_stop;
 
-/* Each worker numbers its greenlets from index + 1 shifted left by this. */
-#define RUNTIME_ID_SHIFT 40
-#define RUNTIME_ID_MASK (((uint64_t)1 << RUNTIME_ID_SHIFT) - 1)
-
 /* Starts it if it isn't running. The main thread becomes worker 0; any other thread
  * stays what it is. 0 or -1 with errno. */
 int runtime_start(const grove_config_t *config);

@@ -9,6 +9,7 @@
 #include "sched/inject.h"
 #include "sched/lane.h"
 #include "sched/quiet.h"
+#include "sched/numbers.h"
 #include "sched/runtime.h"
 #include "sched/spin.h"
 #include "sched/waiter.h"
@@ -77,7 +78,7 @@ static void publish_gauges(struct worker *worker)
 {
     struct stats_worker *stats = worker->stats;
 
-    stats_set(stats, spawns, worker->next_id & RUNTIME_ID_MASK);
+    stats_set(stats, spawns, numbers_given(worker));
     stats_set(stats, run_queue_length, worker->ready.length);
     stats_set(stats, deque_length, deque_length(&worker->deque));
     stats_set(stats, io_waits, (uint64_t)hub_watches(worker->hub));

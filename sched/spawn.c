@@ -13,6 +13,7 @@
 #include "sched/inject.h"
 #include "sched/lane.h"
 #include "sched/locals.h"
+#include "sched/numbers.h"
 #include "sched/record.h"
 #include "sched/reference.h"
 #include "sched/runtime.h"
@@ -48,22 +49,19 @@ static inline struct grove *make(
     }
     struct grove *greenlet = record_new(worker);
     if (__builtin_expect(greenlet != NULL, 1))
-        fill(greenlet, fn, arg, ++worker->next_id, site);
+        fill(greenlet, fn, arg, numbers_next(worker), site);
     return greenlet;
 }
 
 static struct grove *make_plain(grove_fn fn, void *arg, void *site)
 {
-    static _Atomic(uint64_t) last_id; /* worker number 0 in the upper bits: none */
-
     if (!fn) {
         errno = EINVAL;
         return NULL;
     }
     struct grove *greenlet = record_new_plain();
     if (greenlet)
-        fill(greenlet, fn, arg,
-            1 + atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed), site);
+        fill(greenlet, fn, arg, numbers_take_block() + 1, site);
     return greenlet;
 }
 

@@ -12,6 +12,7 @@
 #include "sched/extra.h"
 #include "sched/fork.h"
 #include "sched/hub.h"
+#include "sched/numbers.h"
 #include "sched/record.h"
 #include "sched/reference.h"
 #include "sched/runtime.h"
@@ -110,7 +111,7 @@ static int make_main(struct worker *worker, const char *name)
     greenlet->spawned_at = NULL;
     extra->greenlet = greenlet;
     atomic_init(&extra->name, copy);
-    greenlet->id = ++worker->next_id;
+    greenlet->id = numbers_next(worker);
     greenlet->activation = &worker->main_activation;
     greenlet->stack_pointer = greenlet->activation; /* it has started */
     atomic_store_explicit(&greenlet->kill_error, 0, memory_order_relaxed);
@@ -135,7 +136,9 @@ static void set_numbers(struct worker *worker, int index)
     worker->bias = index >= 0 && barrier_asymmetric && !SANITIZE_THREAD
                        ? (uint32_t)index + 1
                        : WORKER_UNBIASED;
-    worker->next_id = worker->next_lock_wait = number << RUNTIME_ID_SHIFT;
+    worker->next_id = numbers_take_block();
+    worker->ids_before = 0;
+    worker->next_lock_wait = number << 40;
     worker->random = (uint32_t)number * 2654435761u;
     worker->budget = worker->tick_switches = 1;
 }

@@ -54,7 +54,7 @@ struct worker {
     struct stack *spare; /* the stack of the greenlet that ended last: taken first, and
                             given to [stacks] only when nobody runs on it any more */
     struct grove *free_records;
-    uint64_t next_id;
+    uint64_t next_id, ids_before; /* numbers.h */
     _Atomic(struct section *) in_section;
 
     struct deque deque;
@@ -63,7 +63,7 @@ struct worker {
 
     /* What a tick and a park need. */
     int tick_switches; /* budget of the present round */
-    int to_oldest;     /* switches until the oldest unstarted one is taken: one worker */
+    int to_oldest; /* switches until the oldest unstarted one is taken: one worker */
     nanoseconds last_tick;
     nanoseconds last_poll;
     nanoseconds next_trim; /* not before */

@@ -165,7 +165,7 @@ void member_ended(struct grove *greenlet, struct member *member)
 struct grove *group_spawn(struct grove_group *group, grove_affinity_t affinity,
     grove_fn fn, void *arg, double timeout, void *site)
 {
-    struct grove *greenlet;
+    struct grove *greenlet = NULL;
     int error = group && fn ? group_take_slot(group, timeout, NULL) : EINVAL;
 
     if (error) {
