@@ -37,7 +37,8 @@ static bool lives(struct grove *greenlet)
 
 static struct worker *owner_of(struct grove *greenlet)
 {
-    return atomic_load_explicit(&greenlet->owner, memory_order_relaxed);
+    /* Acquire: pairs with greenlet_spawn_on. */
+    return atomic_load_explicit(&greenlet->owner, memory_order_acquire);
 }
 
 /* Of those of [worker], the one with the least number above [id]. */

@@ -458,7 +458,9 @@ struct grove *greenlet_spawn_on(struct worker *worker, grove_fn fn, void *arg)
         free(placement);
         return NULL;
     }
-    atomic_store_explicit(&greenlet->owner, worker, memory_order_relaxed);
+    /* Release: the worker may find it in a walk over all records (kill_all.c) before
+     * the message comes. */
+    atomic_store_explicit(&greenlet->owner, worker, memory_order_release);
     placement->greenlet = greenlet;
     placement->message.deliver = deliver_placement;
     worker_send(worker, &placement->message);
