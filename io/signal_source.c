@@ -148,7 +148,10 @@ static void end_thread(void)
     pthread_join(thread, NULL);
     thread_exists = false;
     helpers_count(-1);
-    /* Each number still caught has its post, taken or not. */
+    /* Of what was posted too late as many are left as were posted: the thread has taken
+     * one, and the closer added one. */
+    while (sem_trywait(&bell) == 0)
+        helpers_work_ends();
     for (int number = 1; number < NSIG; number++)
         atomic_store_explicit(&sources[number].caught, false, memory_order_relaxed);
     sem_destroy(&bell);

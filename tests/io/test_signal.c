@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "io/signal_source.h"
+#include "sched/helpers.h"
 #include "sched/probe.h"
 #include "sched/sanitize.h"
 #include "tests/sched/runtimes.h"
@@ -575,6 +576,37 @@ static void what_a_killed_greenlet_registers_ends_too(void)
 }
 BARE(what_a_killed_greenlet_registers_ends_too)
 
+/* Its default is to be ignored. */
+static void *raise_until_over(void *over)
+{
+    while (!atomic_load_explicit((_Atomic(int) *)over, memory_order_relaxed))
+        raise(SIGWINCH);
+    return NULL;
+}
+
+static void signals_race_with_shutdowns(void)
+{
+    grove_config_t config = {.workers = 2, .report = GROVE_REPORT_OFF};
+    _Atomic(int) over = 0;
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, raise_until_over, &over);
+    for (size_t i = 0; i < harness_rounds(200); i++) {
+        struct calls calls = no_calls;
+
+        grove_init(&config);
+        grove_signal_t *handler = grove_signal_handle(SIGWINCH, note, &calls);
+        await_call(&calls);
+        CHECK_EQUAL(grove_shutdown(GROVE_FOREVER), 0);
+        grove_signal_cancel(handler);
+        CHECK(is_default(SIGWINCH));
+        CHECK(!helpers_at_work());
+    }
+    raise_flag(&over);
+    pthread_join(thread, NULL);
+}
+BARE(signals_race_with_shutdowns)
+
 /* -- fork -------------------------------------------------------------------------- */
 
 static int use_in_child(void)
@@ -750,6 +782,7 @@ int main(void)
         TEST("a shutdown ends waits and handlers", a_shutdown_ends_waits_and_handlers),
         TEST("what a killed greenlet registers ends too",
             what_a_killed_greenlet_registers_ends_too),
+        TEST("signals race with shutdowns", signals_race_with_shutdowns),
         TEST("waits, kills and deliveries race", waits_kills_and_deliveries_race),
         /* ThreadSanitizer lets no child of a threaded process start threads. */
         TEST("a child begins without", a_child_begins_without),
