@@ -96,13 +96,14 @@ static bool detach(struct waiter *waiter)
     return choice_decide(&parked->choice, waiter);
 }
 
-/* How many were published, in order from selecting->first. [error] stays 0 unless there
- * was no memory for the next; another reason to stop is that the next can be done. */
+/* Publishes in order from selecting->first, until one isn't: *last says why. Returns
+ * how many were. */
 static size_t publish(struct selecting *selecting, struct select_slot *slots,
-    struct parked *parked, int *error)
+    struct parked *parked, enum select_outcome *last)
 {
     size_t published = 0;
 
+    *last = SELECT_PUBLISHED;
     for (size_t i = selecting->first; published < selecting->n;
          published++, i = after(selecting, i)) {
         const struct select_kind *kind = kind_of(selecting, i);
@@ -110,7 +111,8 @@ static size_t publish(struct selecting *selecting, struct select_slot *slots,
             continue;
         (void)waiter_init(&slots[i].waiter);
         slots[i].waiter.choice = &parked->choice;
-        if (!kind->publish(&selecting->cases[i], &slots[i], error))
+        *last = kind->publish(&selecting->cases[i], &slots[i]);
+        if (*last != SELECT_PUBLISHED)
             break;
     }
     return published;
@@ -137,30 +139,48 @@ static int out_of_time(struct selecting *selecting)
     return selecting->timer;
 }
 
+static int collect(struct selecting *selecting, struct select_slot *slots, size_t i)
+{
+    kind_of(selecting, i)->collect(&selecting->cases[i], &slots[i]);
+    return (int)i;
+}
+
+/* What comes of a case that wasn't published after so many that were. */
+static int not_published(struct selecting *selecting, struct select_slot *slots,
+    size_t published, enum select_outcome outcome)
+{
+    size_t i = (selecting->first + published) % selecting->n;
+
+    if (outcome == SELECT_HAPPENED)
+        return collect(selecting, slots, i);
+    return outcome == SELECT_FAILED ? NONE : AGAIN;
+}
+
 /* Publishes and parks. The index of the case that happened; NONE with errno; AGAIN. */
 static int wait_published(struct selecting *selecting, struct select_slot *slots)
 {
     struct parked parked = {.choice.parked = &parked.waiter};
-    int error = 0;
+    enum select_outcome last;
 
     if (waiter_init(&parked.waiter) < 0)
         return NONE;
     parked.waiter.reason = &reason;
     parked.waiter.detach = detach;
-    size_t published = publish(selecting, slots, &parked, &error);
-    if (published < selecting->n && choice_decide(&parked.choice, &parked.waiter)) {
+    size_t published = publish(selecting, slots, &parked, &last);
+    if (last != SELECT_PUBLISHED && choice_decide(&parked.choice, &parked.waiter)) {
+        int saved_errno = errno;
         withdraw(selecting, slots, published);
-        return error ? answer(error) : AGAIN;
+        errno = saved_errno;
+        return not_published(selecting, slots, published, last);
     }
-    error = waiter_park(&parked.waiter, timers_left(selecting->deadline));
+    int error = waiter_park(&parked.waiter, timers_left(selecting->deadline));
     withdraw(selecting, slots, published);
     struct waiter *winner =
         atomic_load_explicit(&parked.choice.winner, memory_order_acquire);
     if (winner == &parked.waiter)
         return parked.waiter.expired ? out_of_time(selecting) : answer(error);
-    size_t i = (size_t)(CONTAINER(winner, struct select_slot, waiter) - slots);
-    kind_of(selecting, i)->collect(&selecting->cases[i], &slots[i]);
-    return (int)i;
+    return collect(selecting, slots,
+        (size_t)(CONTAINER(winner, struct select_slot, waiter) - slots));
 }
 
 static int wait_with(struct selecting *selecting, struct select_slot *slots)
@@ -177,16 +197,50 @@ static int wait_with(struct selecting *selecting, struct select_slot *slots)
     }
 }
 
+static void end_slots(
+    struct selecting *selecting, struct select_slot *slots, size_t begun)
+{
+    int saved_errno = errno;
+
+    while (begun-- > 0) {
+        const struct select_kind *kind = kind_of(selecting, begun);
+        if (kind && kind->end)
+            kind->end(&slots[begun]);
+    }
+    errno = saved_errno;
+}
+
+static int wait_in(struct selecting *selecting, struct select_slot *slots)
+{
+    int index;
+    size_t begun = 0;
+
+    for (; begun < selecting->n; begun++) {
+        const struct select_kind *kind = kind_of(selecting, begun);
+        int error = kind && kind->begin
+                        ? kind->begin(&selecting->cases[begun], &slots[begun])
+                        : 0;
+        if (error) {
+            index = answer(error);
+            goto end;
+        }
+    }
+    index = wait_with(selecting, slots);
+end:
+    end_slots(selecting, slots, begun);
+    return index;
+}
+
 static int wait_for_one(struct selecting *selecting)
 {
     struct select_slot on_stack[SLOTS_ON_STACK];
 
     if (selecting->n <= SLOTS_ON_STACK)
-        return wait_with(selecting, on_stack);
+        return wait_in(selecting, on_stack);
     struct select_slot *slots = malloc(selecting->n * sizeof *slots);
     if (!slots)
         return answer(ENOMEM);
-    int index = wait_with(selecting, slots);
+    int index = wait_in(selecting, slots);
     int error = errno;
     free(slots);
     errno = error;

@@ -31,19 +31,28 @@ struct select_slot {
     uintptr_t room[12];
 };
 
+enum select_outcome {
+    SELECT_PUBLISHED,
+    SELECT_READY,    /* not published: an attempt would succeed, or fail otherwise */
+    SELECT_HAPPENED, /* not published: it has happened since [begin], for [collect] */
+    SELECT_FAILED    /* not published, for the reason in errno */
+};
+
 struct select_kind {
     /* 0, or the errno value with which the case is refused. */
     int (*check)(const grove_case_t *one);
     /* Does it, if that can be done now: fills item and error in and returns true. */
     bool (*attempt)(grove_case_t *one);
-    /* Sets up and publishes slot->waiter (which is prepared, and has its choice), or
-     * returns false: it could be done now, or couldn't be published for want of memory
-     * (*error is set then). */
-    bool (*publish)(grove_case_t *one, struct select_slot *slot, int *error);
+    /* Sets up and publishes slot->waiter, which is prepared, and has its choice. */
+    enum select_outcome (*publish)(grove_case_t *one, struct select_slot *slot);
     /* Takes it out again. Afterwards nobody knows of the slot. */
     void (*withdraw)(grove_case_t *one, struct select_slot *slot);
     /* After its waiter has won: fills item and error in. */
     void (*collect)(grove_case_t *one, struct select_slot *slot);
+    /* Around all that happens in the slot, however often it begins anew: 0 or an errno
+     * value. NULL: nothing to be done. */
+    int (*begin)(const grove_case_t *one, struct select_slot *slot);
+    void (*end)(struct select_slot *slot);
 };
 
 /* The index of the case that happened, or -1 with errno. [kinds] is indexed by

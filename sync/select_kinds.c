@@ -18,6 +18,11 @@ static void withdraw_waiter(grove_case_t *one, struct select_slot *slot)
     slot->waiter.detach(&slot->waiter);
 }
 
+static enum select_outcome published(bool linked)
+{
+    return linked ? SELECT_PUBLISHED : SELECT_READY;
+}
+
 /* Queues. */
 
 _Static_assert(sizeof(struct queue_waiter) <= sizeof(struct select_slot), "room");
@@ -37,10 +42,9 @@ static bool attempt_get(grove_case_t *one)
     return true;
 }
 
-static bool publish_get(grove_case_t *one, struct select_slot *slot, int *error)
+static enum select_outcome publish_get(grove_case_t *one, struct select_slot *slot)
 {
-    (void)error;
-    return queue_publish_get(one->of.object, (struct queue_waiter *)slot);
+    return published(queue_publish_get(one->of.object, (struct queue_waiter *)slot));
 }
 
 static void collect_get(grove_case_t *one, struct select_slot *slot)
@@ -50,7 +54,12 @@ static void collect_get(grove_case_t *one, struct select_slot *slot)
 }
 
 const struct select_kind select_get = {
-    check_object, attempt_get, publish_get, withdraw_waiter, collect_get};
+    .check = check_object,
+    .attempt = attempt_get,
+    .publish = publish_get,
+    .withdraw = withdraw_waiter,
+    .collect = collect_get,
+};
 
 static bool attempt_put(grove_case_t *one)
 {
@@ -65,11 +74,10 @@ static bool attempt_put(grove_case_t *one)
     return true;
 }
 
-static bool publish_put(grove_case_t *one, struct select_slot *slot, int *error)
+static enum select_outcome publish_put(grove_case_t *one, struct select_slot *slot)
 {
-    (void)error;
     slot->waiter.item = one->item;
-    return queue_publish_put(one->of.object, (struct queue_waiter *)slot);
+    return published(queue_publish_put(one->of.object, (struct queue_waiter *)slot));
 }
 
 static void collect_error(grove_case_t *one, struct select_slot *slot)
@@ -78,7 +86,12 @@ static void collect_error(grove_case_t *one, struct select_slot *slot)
 }
 
 const struct select_kind select_put = {
-    check_object, attempt_put, publish_put, withdraw_waiter, collect_error};
+    .check = check_object,
+    .attempt = attempt_put,
+    .publish = publish_put,
+    .withdraw = withdraw_waiter,
+    .collect = collect_error,
+};
 
 /* Events and results. */
 
@@ -95,14 +108,18 @@ static bool attempt_event(grove_case_t *one)
     return true;
 }
 
-static bool publish_event(grove_case_t *one, struct select_slot *slot, int *error)
+static enum select_outcome publish_event(grove_case_t *one, struct select_slot *slot)
 {
-    (void)error;
-    return event_publish(one->of.object, &slot->waiter);
+    return published(event_publish(one->of.object, &slot->waiter));
 }
 
 const struct select_kind select_event = {
-    check_object, attempt_event, publish_event, withdraw_waiter, collect_error};
+    .check = check_object,
+    .attempt = attempt_event,
+    .publish = publish_event,
+    .withdraw = withdraw_waiter,
+    .collect = collect_error,
+};
 
 static void take_result(grove_case_t *one)
 {
@@ -122,10 +139,9 @@ static bool attempt_result(grove_case_t *one)
     return true;
 }
 
-static bool publish_result(grove_case_t *one, struct select_slot *slot, int *error)
+static enum select_outcome publish_result(grove_case_t *one, struct select_slot *slot)
 {
-    (void)error;
-    return result_publish(one->of.object, &slot->waiter);
+    return published(result_publish(one->of.object, &slot->waiter));
 }
 
 static void collect_result(grove_case_t *one, struct select_slot *slot)
@@ -135,7 +151,12 @@ static void collect_result(grove_case_t *one, struct select_slot *slot)
 }
 
 const struct select_kind select_result = {
-    check_object, attempt_result, publish_result, withdraw_waiter, collect_result};
+    .check = check_object,
+    .attempt = attempt_result,
+    .publish = publish_result,
+    .withdraw = withdraw_waiter,
+    .collect = collect_result,
+};
 
 /* Permits. */
 
@@ -149,17 +170,26 @@ static bool attempt_permit(grove_case_t *one)
     return true;
 }
 
-static bool publish_permit(grove_case_t *one, struct select_slot *slot, int *error)
+static enum select_outcome publish_permit(grove_case_t *one, struct select_slot *slot)
 {
-    (void)error;
-    return permits_publish(one->of.object, (struct permit_waiter *)slot);
+    return published(permits_publish(one->of.object, (struct permit_waiter *)slot));
 }
 
 const struct select_kind select_semaphore = {
-    check_object, attempt_permit, publish_permit, withdraw_waiter, collect_error};
+    .check = check_object,
+    .attempt = attempt_permit,
+    .publish = publish_permit,
+    .withdraw = withdraw_waiter,
+    .collect = collect_error,
+};
 
 const struct select_kind select_lock = {
-    check_object, attempt_permit, publish_permit, withdraw_waiter, collect_error};
+    .check = check_object,
+    .attempt = attempt_permit,
+    .publish = publish_permit,
+    .withdraw = withdraw_waiter,
+    .collect = collect_error,
+};
 
 /* The end of a greenlet. It has no wait list but its watchers, of which a link is the
  * kind that may be more than a parked greenlet. */
@@ -193,17 +223,16 @@ static void on_end(struct grove *greenlet, void *arg)
     atomic_store_explicit(&slot->called, true, memory_order_release);
 }
 
-static bool publish_end(grove_case_t *one, struct select_slot *opaque, int *error)
+static enum select_outcome publish_end(grove_case_t *one, struct select_slot *opaque)
 {
     struct end_slot *slot = (struct end_slot *)opaque;
 
-    (void)error;
     slot->link.waiter.detach = NULL;
     slot->link.function = on_end;
     slot->link.arg = slot;
     slot->link.borrowed = true;
     atomic_store_explicit(&slot->called, false, memory_order_relaxed);
-    return watch_add(one->of.object, &slot->link.waiter);
+    return published(watch_add(one->of.object, &slot->link.waiter));
 }
 
 static void withdraw_end(grove_case_t *one, struct select_slot *opaque)
@@ -224,4 +253,9 @@ static void collect_end(grove_case_t *one, struct select_slot *slot)
 }
 
 const struct select_kind select_end = {
-    check_object, attempt_end, publish_end, withdraw_end, collect_end};
+    .check = check_object,
+    .attempt = attempt_end,
+    .publish = publish_end,
+    .withdraw = withdraw_end,
+    .collect = collect_end,
+};

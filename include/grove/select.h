@@ -40,7 +40,7 @@ typedef enum {
     GROVE_CASE_READABLE,  /* a descriptor, as by grove_wait_fd */
     GROVE_CASE_WRITABLE,
     GROVE_CASE_TIMER, /* so many seconds after the call */
-    GROVE_CASE_SIGNAL /* the process gets the signal during the call */
+    GROVE_CASE_SIGNAL /* the process gets the signal while the call waits */
 } grove_case_kind;
 
 /*

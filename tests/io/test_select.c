@@ -4,6 +4,7 @@
 #include <grove/net.h>
 #include <grove/select.h>
 
+#include <signal.h>
 #include <sys/socket.h>
 
 #include "tests/sync/runtimes.h"
@@ -430,6 +431,37 @@ static void plain_thread(void)
 }
 EVERYWHERE(plain_thread)
 
+static void *raise_signal(void *arg)
+{
+    kill(getpid(), SIGUSR1);
+    return arg;
+}
+
+static void waits_for_a_signal(void)
+{
+    grove_event_t event = GROVE_EVENT_INIT;
+    grove_case_t cases[] = {grove_case_event(&event), grove_case_signal(SIGUSR1)};
+
+    for (size_t i = harness_rounds(20); i > 0; i--) {
+        grove_t *raiser = must(grove_spawn(raise_signal, NULL));
+        CHECK_EQUAL(grove_select(cases, 2, GROVE_FOREVER), 1);
+        CHECK_EQUAL(cases[1].error, 0);
+        grove_await(raiser);
+    }
+    CHECK_ERROR(grove_select(cases, 2, 0), ETIMEDOUT);
+    CHECK_ERROR(grove_select(cases, 2, 0.001), ETIMEDOUT);
+    grove_t *setter = must(grove_go(set_event, &event));
+    CHECK_EQUAL(grove_select(cases, 2, GROVE_FOREVER), 0);
+    grove_await(setter);
+    cases[0] = grove_case_signal(SIGKILL);
+    CHECK_ERROR(grove_select(cases, 2, GROVE_FOREVER), EINVAL);
+    /* Nothing is caught any more. */
+    struct sigaction now;
+    sigaction(SIGUSR1, NULL, &now);
+    CHECK(now.sa_handler == SIG_DFL);
+}
+EVERYWHERE(waits_for_a_signal)
+
 static void many_cases(void)
 {
     enum { N = 100 };
@@ -579,6 +611,7 @@ int main(void)
         TEST("killed", killed),
         TEST("a grove_timeout ends it", grove_timeout_ends_it),
         TEST("on a plain thread", plain_thread),
+        TEST("waits for a signal", waits_for_a_signal),
         TEST("many cases", many_cases),
         TEST("nothing is lost or doubled", nothing_lost),
     };
