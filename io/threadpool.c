@@ -242,6 +242,8 @@ static bool wait_for_work(grove_threadpool_t *pool)
     int error = 0;
 
     pthread_cond_init(&self.wake, NULL);
+    /* Whoever leaves has been taken out: by a waker, or below. */
+    /* cppcheck-suppress autoVariables */
     pool->sleepers = &self;
     while (self.listed && error == 0)
         error =
