@@ -330,23 +330,60 @@ static void a_queue_of_readers_and_writers(void)
     rwlock = (grove_rwlock_t)GROVE_RWLOCK_INIT;
     readers = writers = 0;
     memset(standing, COMING, sizeof standing);
-    CHECK_EQUAL(grove_rwlock_acquire_write(&rwlock, 0), 0);
+    bool main_writes = dice(2);
+    CHECK_EQUAL((main_writes ? grove_rwlock_acquire_write : grove_rwlock_acquire_read)(
+                    &rwlock, 0),
+        0);
     while (hasty + patient < 2 * HASTY + PATIENT) {
         bool is_next_hasty = hasty < HASTY && (patient == QUEUED || dice(2));
         intptr_t next = is_next_hasty ? hasty++ : patient++;
         writes[next] = dice(2);
         g[next] = seeds_go(queue_up, next);
-        while (!is_hasty(next) && !is_queued(g[next]))
+        while (!is_hasty(next) && standing[next] == COMING && !is_queued(g[next]))
             grove_yield();
     }
     kill_one(g);
-    CHECK_EQUAL(grove_rwlock_release_write(&rwlock), 0);
+    CHECK_EQUAL(
+        (main_writes ? grove_rwlock_release_write : grove_rwlock_release_read)(&rwlock),
+        0);
     kill_one(g);
     finish_patient(g);
     finish_hasty(g);
     check_rwlock_free();
 }
 SEEDED(a_queue_of_readers_and_writers)
+
+static void *read_or_give_up_writing(void *arg)
+{
+    intptr_t number = (intptr_t)arg;
+
+    if (!is_hasty(number)) {
+        CHECK_EQUAL(grove_rwlock_acquire_read(&rwlock, SEEDS_HANG), 0);
+        read_for_a_while();
+    } else {
+        CHECK(grove_rwlock_acquire_write(&rwlock, dice_timeout()) < 0);
+        check_gave_up(number);
+    }
+    return NULL;
+}
+
+/* Nothing but writers that give up is between those who read: they all get in, while
+ * there is always a reader. */
+static void readers_behind_writers_that_give_up(void)
+{
+    grove_t *g[HASTY + PATIENT];
+
+    rwlock = (grove_rwlock_t)GROVE_RWLOCK_INIT;
+    readers = writers = 0;
+    CHECK_EQUAL(grove_rwlock_acquire_read(&rwlock, 0), 0);
+    go_all(g, read_or_give_up_writing);
+    grove_sleep(dice_pause());
+    finish_hasty(g);
+    finish_patient(g);
+    CHECK_EQUAL(grove_rwlock_release_read(&rwlock), 0);
+    check_rwlock_free();
+}
+SEEDED(readers_behind_writers_that_give_up)
 
 /* Barriers. */
 
@@ -552,6 +589,8 @@ int main(void)
         TEST("a broadcast", a_broadcast),
         TEST("readers or a writer", readers_or_a_writer),
         TEST("a queue of readers and writers", a_queue_of_readers_and_writers),
+        TEST(
+            "readers behind writers that give up", readers_behind_writers_that_give_up),
         TEST("a barrier", a_barrier),
         TEST("a waitgroup", a_waitgroup),
         TEST("a once", a_once),
