@@ -82,8 +82,10 @@ static void an_actor(void)
         g[i] = seeds_go(send_all, i);
     grove_sleep(dice_pause());
     grove_kill(g[0], 0);
-    if (dice(2))
-        (dice(2) ? grove_actor_stop : grove_actor_kill)(actor);
+    if (dice(2)) {
+        CHECK_EQUAL((dice(2) ? grove_actor_stop : grove_actor_kill)(actor), 0);
+        CHECK_ERROR(grove_actor_send(actor, actor, 0), EPIPE);
+    }
     seeds_finish(g, SENDERS);
     grove_actor_stop(actor);
     CHECK_EQUAL(grove_actor_join(actor, SEEDS_HANG), 0);
