@@ -224,8 +224,9 @@ static int next_result(
         self.waiter.reason = &waits_for_result;
         waiter_link(&iter->readers, &self.waiter);
     }
-    /* The one that takes the last result tells those who wait for one of the end. */
-    tasks_leave(&iter->tasks, ready ? serve_readers(iter) : NULL);
+    /* Nobody else waits while a result is ready: see finish. So there is nobody whom
+     * the one that takes the last has to tell of the end. */
+    tasks_leave(&iter->tasks, NULL);
     if (ready || ended)
         return 0;
     error = timeout == 0 ? ETIMEDOUT : waiter_park(&self.waiter, timeout);
