@@ -100,10 +100,12 @@ SEEDED(an_actor)
 
 static grove_scope_t outer_scope;
 
-/* What a child is told: how deep scopes may lie in it, and whether it is the outer's.
+/* What a child is told: how deep scopes may lie in it, whether it is the outer's, and
+ * whether it has to fail.
  */
-enum { DEPTH = 3, OUTERS = 4 };
+enum { DEPTH = 3, OUTERS = 4, FAILS = 8 };
 
+static bool ends_by_cancel;
 static int children_begun, children_ended, outers_failed;
 
 static void *be_child(void *arg);
@@ -158,10 +160,14 @@ static void *be_child(void *arg)
     children_begun++;
     CHECK_EQUAL(grove_defer(end_of_child, NULL), 0);
     pass_time();
+    if ((intptr_t)arg & FAILS)
+        fail_child(true);
     if (depth > 0 && dice(2))
         open_inner(depth);
     else if (depth > 0 && dice(4) == 0)
         spawn_child(&outer_scope, 0);
+    else if (ends_by_cancel && dice(4) == 0)
+        CHECK(grove_sleep(SEEDS_HANG) < 0); /* wherever it lies inside */
     else if (dice(8) == 0)
         fail_child((intptr_t)arg & OUTERS);
     return NULL;
@@ -180,12 +186,18 @@ static void check_outcome(int error, bool may_be_cancelled, bool has_deadline)
 static void *open_outer(void *arg)
 {
     bool cancels = dice(4) == 0, has_deadline = dice(4) == 0;
+    bool fails = dice(4) == 0;
 
-    CHECK_EQUAL(grove_scope_open(&outer_scope, dice(2)), 0);
+    ends_by_cancel = cancels || has_deadline || fails;
+    CHECK_EQUAL(grove_scope_open(&outer_scope,
+                    fails || dice(2) ? GROVE_CANCEL_ON_FAILURE : GROVE_COLLECT_ALL),
+        0);
     if (has_deadline)
         CHECK_EQUAL(grove_scope_deadline(&outer_scope, dice_pause()), 0);
     for (uint32_t n = 1 + dice(3); n > 0; n--)
         spawn_child(&outer_scope, 2);
+    if (fails)
+        spawn_child(&outer_scope, FAILS);
     pass_time();
     if (cancels)
         CHECK_EQUAL(grove_scope_cancel(&outer_scope), 0);

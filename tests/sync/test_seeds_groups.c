@@ -319,6 +319,28 @@ static void a_map(void)
 }
 SEEDED(a_map)
 
+/* Those who have the other slots stay until it is over: none of them is needed. */
+static void a_map_in_a_full_pool(void)
+{
+    static void *in[TASKS];
+    static grove_event_t told;
+    grove_t *g[2];
+
+    told = (grove_event_t)GROVE_EVENT_INIT;
+    begin_pool(2 + dice(2));
+    begin_tasks(in);
+    for (size_t i = 1; i < pool_size; i++)
+        made[members_made++] = must(grove_group_spawn(pool, stay_until_told, &told));
+    g[0] = seeds_go(map_tasks, (intptr_t)in);
+    g[1] = seeds_go(make_members, 0);
+    seeds_finish(g, 2);
+    CHECK(!grove_ready(made[0]));
+    grove_event_set(&told);
+    seeds_finish(made, members_made);
+    end_pool();
+}
+SEEDED(a_map_in_a_full_pool)
+
 /* Iterators. */
 
 static grove_iter_t *iter;
@@ -460,6 +482,7 @@ int main(void)
         TEST("a pool that is killed", a_pool_that_is_killed),
         TEST("discards from a pool", discards_from_a_pool),
         TEST("a map", a_map),
+        TEST("a map in a full pool", a_map_in_a_full_pool),
         TEST("an iterator", an_iterator),
         TEST("readers of an iterator", readers_of_an_iterator),
         TEST("an iterator given up", an_iterator_given_up),

@@ -54,9 +54,9 @@ static void check_items(void)
     }
 }
 
-static void check_gave_up(void)
+static void check_gave_up(double timeout)
 {
-    CHECK(errno == ETIMEDOUT || errno == ECANCELED);
+    CHECK(errno == ECANCELED || (errno == ETIMEDOUT && timeout >= 0));
 }
 
 /* Everything a select can take. */
@@ -111,12 +111,13 @@ static void *select_anything(void *arg)
         };
         grove_case_t before[4];
         memcpy(before, cases, sizeof cases);
-        int index = grove_select(cases, 4, dice_timeout());
+        double timeout = dice_timeout();
+        int index = grove_select(cases, 4, timeout);
         check_untouched(before, cases, 4, index);
         if (index >= 0)
             note_case(&cases[index]);
         else
-            check_gave_up();
+            check_gave_up(timeout);
     }
     return arg;
 }
@@ -184,12 +185,13 @@ static void *select_permit(void *arg)
         grove_case_semaphore(&semaphore),
         grove_case_semaphore(&other),
     };
-    int index = grove_select(cases, 2, dice_timeout());
+    double timeout = dice_timeout();
+    int index = grove_select(cases, 2, timeout);
 
     if (index >= 0)
         hasty_took[index]++;
     else
-        check_gave_up();
+        check_gave_up(timeout);
     return arg;
 }
 
@@ -255,7 +257,7 @@ static bool meet(bool forth, double timeout)
     if (index >= 0)
         note_case(&cases[index]);
     else
-        check_gave_up();
+        check_gave_up(timeout);
     return index >= 0;
 }
 
@@ -300,11 +302,12 @@ static void *meet_anybody(void *arg)
             grove_case_get(there),
             grove_case_get(back),
         };
-        int index = grove_select(cases, 3, dice_pause());
+        double timeout = dice_pause();
+        int index = grove_select(cases, 3, timeout);
         if (index >= 0)
             note_case(&cases[index]);
         else
-            check_gave_up();
+            check_gave_up(timeout);
     }
     return arg;
 }
@@ -436,13 +439,14 @@ static void *select_things(void *arg)
     for (int i = 0; i < THINGS; i++)
         cases[i] = case_of(i);
     for (int left = THINGS; left > 0;) {
-        int index = grove_select(cases, THINGS, dice_timeout());
+        double timeout = dice_timeout();
+        int index = grove_select(cases, THINGS, timeout);
         if (index >= 0) {
             check_thing(index, &cases[index]);
             cases[index].kind = GROVE_CASE_NEVER;
             left--;
         } else {
-            check_gave_up();
+            check_gave_up(timeout);
             if (errno == ECANCELED)
                 break;
         }
@@ -476,11 +480,12 @@ static bool alone;
 static void *read_iwait(void *arg)
 {
     size_t i = THINGS;
+    double timeout = dice_timeout();
     int more;
 
-    while ((more = grove_iwait_next(iwait, dice_timeout(), &i)) != 0) {
+    while ((more = grove_iwait_next(iwait, timeout, &i)) != 0) {
         if (more < 0) {
-            check_gave_up();
+            check_gave_up(timeout);
             if (errno == ECANCELED)
                 return arg;
             continue;
