@@ -134,6 +134,25 @@ static void fail_child(bool of_outer)
     grove_fail(EIO, "no");
 }
 
+static void *sleep_until_cancelled(void *arg)
+{
+    CHECK(grove_sleep(SEEDS_HANG) < 0);
+    return arg;
+}
+
+/* Its opener has no blocking call that could fail, so only the outer scope's cancel can
+ * end the child. */
+static void await_cancel(grove_scope_t *inner)
+{
+    grove_t *g = grove_scope_go(inner, sleep_until_cancelled, NULL);
+
+    if (!g)
+        return;
+    for (int turns = 0; !grove_ready(g) && CHECK(turns < 1000000); turns++)
+        grove_yield();
+    grove_release(g);
+}
+
 /* With a scope of its own. */
 static void open_inner(intptr_t depth)
 {
@@ -145,6 +164,8 @@ static void open_inner(intptr_t depth)
     }
     for (uint32_t n = dice(3); n > 0; n--)
         spawn_child(&scope, depth - 1);
+    if (ends_by_cancel && dice(4) == 0)
+        await_cancel(&scope);
     pass_time();
     if (dice(4) == 0)
         grove_exit(NULL); /* which closes it, too */
