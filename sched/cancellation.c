@@ -23,10 +23,26 @@ void cancellation_enter(struct cancellation *cancellation)
     cancellation->greenlet->activation->cancellation = cancellation;
 }
 
+static void set_chain(struct grove *greenlet, struct cancellation *innermost)
+{
+    greenlet->activation->cancellation = innermost;
+    cancellation_notice(greenlet);
+}
+
 void cancellation_leave(struct cancellation *cancellation)
 {
-    struct grove *greenlet = cancellation->greenlet;
+    set_chain(cancellation->greenlet, cancellation->outer);
+}
 
-    greenlet->activation->cancellation = cancellation->outer;
-    cancellation_notice(greenlet);
+struct cancellation *cancellation_suspend(struct grove *greenlet)
+{
+    struct cancellation *chain = greenlet->activation->cancellation;
+
+    set_chain(greenlet, NULL);
+    return chain;
+}
+
+void cancellation_resume(struct grove *greenlet, struct cancellation *chain)
+{
+    set_chain(greenlet, chain);
 }

@@ -34,6 +34,12 @@ void cancellation_leave(struct cancellation *cancellation);
  * accordingly. Its own worker. */
 int cancellation_notice(struct grove *greenlet);
 
+/* Takes the chain away from the running greenlet, for a wait that nothing may end, and
+ * gives it back. In between nothing is entered or left; what is cancelled meanwhile is
+ * noticed afterwards. */
+struct cancellation *cancellation_suspend(struct grove *greenlet);
+void cancellation_resume(struct grove *greenlet, struct cancellation *chain);
+
 /* Has a started greenlet look at its cancellations, and ends its wait if one says so.
  * Any thread that holds a reference. */
 void greenlet_interrupt(struct grove *greenlet);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <grove/event.h>
+#include <grove/parallel.h>
 #include <grove/scope.h>
 
 #include "tests/sync/runtimes.h"
@@ -279,6 +280,29 @@ static void inner_scopes_have_the_outer_deadline(void)
     CHECK_EQUAL(grove_sleep(0), 0);
 }
 EVERYWHERE(inner_scopes_have_the_outer_deadline)
+
+static void wait_for_timeout(size_t begin, size_t end, void *arg)
+{
+    (void)begin, (void)end, (void)arg;
+    note(&started);
+    CHECK_ERROR(grove_event_wait(&never, GROVE_FOREVER), ETIMEDOUT);
+    note(&ended);
+}
+
+static void loops_end_with_the_scope_around_them(void)
+{
+    grove_scope_t scope;
+
+    fresh();
+    open_default(&scope);
+    CHECK_EQUAL(grove_scope_deadline(&scope, 0.005), 0);
+    CHECK_ERROR(grove_parallel_for(0, 64, 1, wait_for_timeout, NULL), ETIMEDOUT);
+    CHECK_EQUAL(noted(&ended), noted(&started));
+    CHECK_ERROR(grove_sleep(0), ETIMEDOUT); /* the scope is cancelled still */
+    CHECK_ERROR(grove_scope_close(&scope), ETIMEDOUT);
+    CHECK_EQUAL(grove_sleep(0), 0);
+}
+EVERYWHERE(loops_end_with_the_scope_around_them)
 
 static void *close_until_killed(void *arg)
 {
@@ -562,6 +586,8 @@ int main(void)
         TEST("a cancel reaches grandchildren at once", in_three_threads),
         TEST("inner scopes have the outer deadline",
             inner_scopes_have_the_outer_deadline),
+        TEST("loops end with the scope around them",
+            loops_end_with_the_scope_around_them),
         TEST("a killed closer waits all the same", a_killed_closer_waits_all_the_same),
         TEST("a timeout ends the patience of close",
             a_timeout_ends_the_patience_of_close),
