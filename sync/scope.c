@@ -15,13 +15,6 @@ struct handle {
 
 _Static_assert(sizeof(struct handle) == sizeof(grove_scope_t), "same object");
 
-static struct scope *outer_of(const struct scope *scope)
-{
-    struct cancellation *outer = scope->cancellation.outer;
-
-    return outer ? CONTAINER(outer, struct scope, cancellation) : NULL;
-}
-
 /* The scope with a reference, NULL if it is closed. */
 static struct scope *hold(grove_scope_t *opaque)
 {
@@ -116,7 +109,7 @@ static void wait_for_children(struct scope *scope, bool patient)
 /* Undoes what open did, on the opener's worker. */
 static void dismantle(struct scope *scope)
 {
-    struct scope *outer = outer_of(scope);
+    struct scope *outer = scope_outer(scope);
 
     timers_remove(&worker_self->timers, &scope->timer);
     if (outer)
@@ -142,12 +135,6 @@ static void deadline_passed(struct timer *timer)
     scope_cancel(CONTAINER(timer, struct scope, timer), ETIMEDOUT);
 }
 
-static nanoseconds deadline_of(struct scope *scope)
-{
-    return scope ? atomic_load_explicit(&scope->deadline, memory_order_relaxed)
-                 : TIMERS_NEVER;
-}
-
 static struct scope *scope_new(
     struct grove *opener, struct scope *outer, grove_scope_mode mode)
 {
@@ -160,7 +147,7 @@ static struct scope *scope_new(
     scope->cancellation.greenlet = opener;
     scope->timer.fire = deadline_passed;
     atomic_init(&scope->references, 1);
-    atomic_init(&scope->deadline, deadline_of(outer));
+    atomic_init(&scope->deadline, TIMERS_NEVER);
     return scope;
 }
 
@@ -251,13 +238,12 @@ int grove_scope_deadline(grove_scope_t *opaque, double seconds)
         return -1;
     struct timers *timers = &worker_self->timers;
     nanoseconds deadline = seconds < 0 ? TIMERS_NEVER : timers_deadline(seconds);
-    nanoseconds outer = deadline_of(outer_of(scope));
     timers_remove(timers, &scope->timer);
-    atomic_store_explicit(&scope->deadline, outer, memory_order_relaxed);
+    atomic_store_explicit(&scope->deadline, TIMERS_NEVER, memory_order_relaxed);
     if (seconds == 0)
         scope_cancel(scope, ETIMEDOUT);
-    if (seconds == 0 || deadline >= outer)
-        return 0; /* the outer one's timer sees to it */
+    if (seconds == 0 || deadline == TIMERS_NEVER)
+        return 0;
     if (timers_add(timers, &scope->timer, deadline) < 0)
         return -1;
     atomic_store_explicit(&scope->deadline, deadline, memory_order_relaxed);

@@ -52,7 +52,7 @@ struct scope {
     struct member *inside;   /* scopes to be told */
     struct member member;    /* in [inside] of the outer one, under its section */
     struct scope *next_told;
-    _Atomic(nanoseconds) deadline; /* its own or an outer one's */
+    _Atomic(nanoseconds) deadline; /* TIMERS_NEVER: none */
     struct timer timer;
     struct defer defer;
 };
@@ -77,6 +77,9 @@ void scope_release(struct scope *scope);
 
 /* The scope that the running greenlet is in, its own innermost first. NULL: none. */
 struct scope *scope_current(const struct grove *greenlet);
+
+/* The one around it, which lasts as long as it is open. NULL: none. */
+struct scope *scope_outer(const struct scope *scope);
 
 /* Cancels it and all inside because of [reason]. The caller has a reference. Any
  * thread, outside sections. */

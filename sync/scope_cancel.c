@@ -44,6 +44,13 @@ struct scope *scope_current(const struct grove *greenlet)
     return innermost ? CONTAINER(innermost, struct scope, cancellation) : NULL;
 }
 
+struct scope *scope_outer(const struct scope *scope)
+{
+    struct cancellation *outer = scope->cancellation.outer;
+
+    return outer ? CONTAINER(outer, struct scope, cancellation) : NULL;
+}
+
 /* Sets its error if it has none, and then puts it in front of the chain [told], which
  * takes over the caller's reference. */
 static void mark(struct scope *scope, int reason, struct scope **told)

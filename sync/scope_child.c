@@ -2,6 +2,7 @@
 /* The children of a scope: how they begin, end and are told; see scope.h. */
 #include <stdlib.h>
 
+#include "sched/clock.h"
 #include "sched/container.h"
 #include "sched/reference.h"
 #include "sync/scope.h"
@@ -46,14 +47,45 @@ static void child_ended(grove_t *greenlet, void *arg)
         free(child);
 }
 
+static nanoseconds deadline_of(const struct scope *scope)
+{
+    return atomic_load_explicit(&scope->deadline, memory_order_relaxed);
+}
+
+/* A timer of [worker] for its deadline would fire when the opener's does, or before
+ * that if the opener's thread computes. */
+static bool worth_watching(const struct scope *scope, const struct worker *worker)
+{
+    const struct worker *opener = atomic_load_explicit(
+        &scope->cancellation.greenlet->owner, memory_order_relaxed);
+
+    return deadline_of(scope) != TIMERS_NEVER && opener != worker &&
+           clock_virtual_for(opener) == clock_virtual_for(worker);
+}
+
+/* The scope around the child of which the deadline comes first; NULL: none has one. A
+ * look at each time: deadlines are set and put off while others are open inside. */
+static struct scope *first_due(const struct child *child, const struct worker *worker)
+{
+    struct scope *first = NULL;
+
+    for (struct scope *scope = child->scope; scope; scope = scope_outer(scope))
+        if (worth_watching(scope, worker) &&
+            (!first || deadline_of(scope) < deadline_of(first)))
+            first = scope;
+    return first;
+}
+
 /* The opener's thread may compute when the deadline passes, so each worker watches it
  * for its own children. */
 static void deadline_passed(struct timer *timer)
 {
     struct child *child = CONTAINER(timer, struct child, timer);
-    struct scope *scope = child->scope;
-    nanoseconds deadline = atomic_load_explicit(&scope->deadline, memory_order_relaxed);
+    struct scope *scope = first_due(child, worker_self);
 
+    if (!scope)
+        return;
+    nanoseconds deadline = deadline_of(scope);
     if (timers_clock() >= deadline)
         scope_cancel(scope, ETIMEDOUT);
     else if (deadline != TIMERS_NEVER) /* it was put off */
@@ -70,15 +102,12 @@ static void unwatch_deadline(void *arg)
 /* Without memory for a timer the opener's is all there is. */
 static void watch_deadline(struct child *child, struct worker *worker)
 {
-    nanoseconds deadline =
-        atomic_load_explicit(&child->scope->deadline, memory_order_relaxed);
-    const struct grove *opener = child->scope->cancellation.greenlet;
+    const struct scope *scope = first_due(child, worker);
 
-    if (deadline == TIMERS_NEVER ||
-        atomic_load_explicit(&opener->owner, memory_order_relaxed) == worker)
+    if (!scope)
         return;
     child->timer.fire = deadline_passed;
-    if (timers_add(&worker->timers, &child->timer, deadline) < 0)
+    if (timers_add(&worker->timers, &child->timer, deadline_of(scope)) < 0)
         return;
     defer_push(&child->defer, unwatch_deadline, child);
 }

@@ -213,6 +213,56 @@ static void a_deadline_needs_no_opener(void)
 }
 PAIR(a_deadline_needs_no_opener)
 
+/* Nor when it is one that was set with another scope open inside. */
+static void an_outer_deadline_needs_no_opener(void)
+{
+    grove_scope_t outer, inner;
+
+    fresh();
+    open_default(&outer);
+    open_default(&inner);
+    CHECK_EQUAL(grove_scope_deadline(&outer, 0.002), 0);
+    grove_release(must(grove_scope_go(&inner, wait_for_cancel, (void *)ETIMEDOUT)));
+    while (noted(&ended) == 0)
+        sched_yield();
+    CHECK_ERROR(grove_scope_close(&inner), ETIMEDOUT);
+    CHECK_ERROR(grove_scope_close(&outer), ETIMEDOUT);
+}
+PAIR(an_outer_deadline_needs_no_opener)
+
+static void *outlast_deadline(void *arg)
+{
+    CHECK_EQUAL(grove_sleep(0.004), 0);
+    note(&ended);
+    return arg;
+}
+
+static void a_deadline_put_off_is_so_for_inner_scopes(void)
+{
+    grove_scope_t outer, inner;
+
+    fresh();
+    open_default(&outer);
+    CHECK_EQUAL(grove_scope_deadline(&outer, 1000), 0);
+    open_default(&inner);
+    CHECK_EQUAL(grove_scope_deadline(&inner, 500), 0);
+    CHECK_EQUAL(grove_scope_deadline(&outer, 0.002), 0);
+    CHECK_EQUAL(grove_scope_deadline(&outer, 1000), 0);
+    grove_release(must(grove_scope_go(&inner, outlast_deadline, NULL)));
+    while (noted(&ended) == 0)
+        sched_yield();
+    CHECK_EQUAL(grove_scope_close(&inner), 0);
+    CHECK_EQUAL(grove_scope_deadline(&outer, 0.002), 0);
+    open_default(&inner);
+    CHECK_EQUAL(grove_scope_deadline(&outer, GROVE_FOREVER), 0);
+    grove_release(must(grove_scope_go(&inner, outlast_deadline, NULL)));
+    while (noted(&ended) == 1)
+        sched_yield();
+    CHECK_EQUAL(grove_scope_close(&inner), 0);
+    CHECK_EQUAL(grove_scope_close(&outer), 0);
+}
+PAIR(a_deadline_put_off_is_so_for_inner_scopes)
+
 static atomic_int release_parent;
 
 /* Opens a scope inside, and computes until the grandchild has been told. */
@@ -583,6 +633,9 @@ int main(void)
         TEST("the deadline ends all", the_deadline_ends_all),
         TEST("a deadline taken away never comes", a_deadline_taken_away_never_comes),
         TEST("a deadline needs no opener", a_deadline_needs_no_opener),
+        TEST("an outer deadline needs no opener", an_outer_deadline_needs_no_opener),
+        TEST("a deadline put off is so for inner scopes",
+            a_deadline_put_off_is_so_for_inner_scopes),
         TEST("a cancel reaches grandchildren at once", in_three_threads),
         TEST("inner scopes have the outer deadline",
             inner_scopes_have_the_outer_deadline),
