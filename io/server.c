@@ -139,7 +139,8 @@ static int listen_and_accept(struct grove_server *server)
     if (server->listener < 0)
         return -1;
     server->port = port_of(server->listener);
-    server->acceptor = greenlet_spawn_on(worker, acceptor_run, server);
+    server->acceptor =
+        greenlet_spawn_on(worker, acceptor_run, server, (void *)server->handle);
     if (server->acceptor) {
         atomic_store_explicit(&server->accepting, true, memory_order_release);
         return 0;

@@ -139,7 +139,8 @@ int session_start(struct grove_server *server, int fd)
     session->generation = fd_life_generation(fd_life_find(fd));
     session->worker = least_loaded(server);
     admit(session);
-    struct grove *greenlet = greenlet_spawn_on(session->worker, run, session);
+    struct grove *greenlet = greenlet_spawn_on(
+        session->worker, run, session, (void *)session->server->handle);
     if (!greenlet) {
         dismiss(session);
         errno = ENOMEM;

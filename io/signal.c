@@ -134,8 +134,8 @@ static void start(const struct grove_signal *handler)
     int worker = handler->home >= 0 ? handler->home : (int)(handler->id % worker_count);
     struct grove *greenlet;
 
-    while (!(greenlet = greenlet_spawn_on(
-                 workers[worker], run, (void *)(uintptr_t)handler->id))) {
+    while (!(greenlet = greenlet_spawn_on(workers[worker], run,
+                 (void *)(uintptr_t)handler->id, (void *)handler->function))) {
         if (signal_source_closing())
             return;
         nanosleep(&pause, NULL);

@@ -155,13 +155,24 @@ static __attribute__((noinline)) grove_t *go_from_plain_thread(
     return greenlet;
 }
 
-grove_t *grove_go(grove_fn fn, void *arg)
+static inline __attribute__((always_inline)) grove_t *go_from_anywhere(
+    grove_fn fn, void *arg, void *site)
 {
     struct worker *worker = worker_self;
 
     if (__builtin_expect(!worker, 0))
-        return go_from_plain_thread(fn, arg, CALL_SITE);
-    return go(worker, fn, arg, CALL_SITE);
+        return go_from_plain_thread(fn, arg, site);
+    return go(worker, fn, arg, site);
+}
+
+grove_t *grove_go(grove_fn fn, void *arg)
+{
+    return go_from_anywhere(fn, arg, CALL_SITE);
+}
+
+grove_t *spawn_go_for(grove_fn fn, void *arg, void *site)
+{
+    return go_from_anywhere(fn, arg, site);
 }
 
 struct grove *spawn_prepare(grove_fn fn, void *arg, void *site, struct waiter *watcher)
@@ -417,9 +428,14 @@ free_extra:
     return NULL;
 }
 
+grove_t *spawn_for(const grove_attr_t *attr, grove_fn fn, void *arg, void *site)
+{
+    return attr ? spawn_with(attr, fn, arg, site) : spawn(fn, arg, site);
+}
+
 grove_t *grove_spawn_with(const grove_attr_t *attr, grove_fn fn, void *arg)
 {
-    return attr ? spawn_with(attr, fn, arg, CALL_SITE) : spawn(fn, arg, CALL_SITE);
+    return spawn_for(attr, fn, arg, CALL_SITE);
 }
 
 grove_t *grove_spawn_later(double seconds, grove_fn fn, void *arg)
@@ -442,10 +458,10 @@ static void deliver_placement(struct message *message)
     free(placement);
 }
 
-struct grove *greenlet_spawn_on(struct worker *worker, grove_fn fn, void *arg)
+struct grove *greenlet_spawn_on(
+    struct worker *worker, grove_fn fn, void *arg, void *site)
 {
     struct worker *self = worker_self;
-    void *site = CALL_SITE;
 
     if (self == worker)
         return spawn(fn, arg, site);

@@ -10,17 +10,21 @@
 /* Where the public function that says it was called: where a greenlet was spawned. */
 #define CALL_SITE __builtin_return_address(0)
 
+/* grove_spawn_with and grove_go for who spawns what somebody else has asked for. [site]
+ * is a CALL_SITE or, for who works behind the scenes, the user's function. */
+grove_t *spawn_for(const grove_attr_t *attr, grove_fn fn, void *arg, void *site);
+grove_t *spawn_go_for(grove_fn fn, void *arg, void *site);
+
 /* Spawns on a given worker, ready there after what is ready now. Any thread; the caller
  * gets a reference. NULL with errno ENOMEM. */
-struct grove *greenlet_spawn_on(struct worker *worker, grove_fn fn, void *arg);
+struct grove *greenlet_spawn_on(
+    struct worker *worker, grove_fn fn, void *arg, void *site);
 
 /*
  * A spawn in two steps, for who keeps a list of what it spawned: between the two the
  * greenlet may be published, and be killed already. Its end is seen by [watcher], the
  * link of the caller, even if it never starts. References: one each for the caller, the
- * watcher and the runtime. [site] is a CALL_SITE or,
- * for who works behind the scenes, the user's function. Any thread; a plain one becomes
- * a guest. NULL with errno.
+ * watcher and the runtime. Any thread; a plain one becomes a guest. NULL with errno.
  */
 struct grove *spawn_prepare(grove_fn fn, void *arg, void *site, struct waiter *watcher);
 

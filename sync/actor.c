@@ -6,6 +6,7 @@
 #include <grove/event.h>
 #include <grove/queue.h>
 
+#include "sched/spawn.h"
 #include "sync/blocking.h"
 
 /*
@@ -44,12 +45,12 @@ static void actor_ended(grove_t *greenlet, void *arg)
 }
 
 /* Its greenlet, which waits for grove_start until the link is there. */
-static grove_t *spawn(grove_actor_t *actor, const grove_attr_t *attr)
+static grove_t *spawn(grove_actor_t *actor, const grove_attr_t *attr, void *site)
 {
     grove_attr_t deferred = attr ? *attr : (grove_attr_t){.name = NULL};
 
     deferred.deferred = true;
-    grove_t *greenlet = grove_spawn_with(&deferred, serve, actor);
+    grove_t *greenlet = spawn_for(&deferred, serve, actor, site);
     if (!greenlet)
         return NULL;
     if (grove_link(greenlet, actor_ended, actor) == 0) {
@@ -65,8 +66,8 @@ static grove_t *spawn(grove_actor_t *actor, const grove_attr_t *attr)
     return NULL;
 }
 
-grove_actor_t *grove_actor_new_with(
-    const grove_attr_t *attr, size_t size, grove_actor_fn handler, void *arg)
+static grove_actor_t *actor_new(const grove_attr_t *attr, size_t size,
+    grove_actor_fn handler, void *arg, void *site)
 {
     if (!handler) {
         errno = EINVAL;
@@ -81,7 +82,7 @@ grove_actor_t *grove_actor_new_with(
     actor->inbox = grove_queue_new(GROVE_FIFO, size);
     if (!actor->inbox)
         goto free_actor;
-    if (spawn(actor, attr))
+    if (spawn(actor, attr, site))
         return actor;
     int error = errno;
     grove_queue_free(actor->inbox);
@@ -91,9 +92,15 @@ free_actor:
     return NULL;
 }
 
+grove_actor_t *grove_actor_new_with(
+    const grove_attr_t *attr, size_t size, grove_actor_fn handler, void *arg)
+{
+    return actor_new(attr, size, handler, arg, CALL_SITE);
+}
+
 grove_actor_t *grove_actor_new(grove_actor_fn handler, void *arg)
 {
-    return grove_actor_new_with(NULL, 0, handler, arg);
+    return actor_new(NULL, 0, handler, arg, CALL_SITE);
 }
 
 int grove_actor_send(grove_actor_t *actor, void *message, double timeout)

@@ -122,6 +122,17 @@ static void *run_half(void *arg)
     return NULL;
 }
 
+/* They show as spawned where what they run begins. */
+static void *half_site(const struct loop *loop)
+{
+    return loop->size ? (void *)loop->fold : (void *)loop->body;
+}
+
+static grove_t *half_go(struct half *half)
+{
+    return spawn_go_for(run_half, half, half_site(half->loop));
+}
+
 /* Waits for its end. False: there was no memory for its stack, and nothing is done. */
 static bool half_finish(struct half *half)
 {
@@ -147,7 +158,7 @@ static __attribute__((noinline)) bool run_halves(
 
     if (half_init(&upper, loop, middle, end) != 0)
         return false;
-    upper.greenlet = grove_go(run_half, &upper);
+    upper.greenlet = half_go(&upper);
     if (!upper.greenlet) {
         half_destroy(&upper);
         return false;
@@ -203,9 +214,9 @@ static void run_whole(struct half *half)
 
     half->greenlet = NULL;
     if (!loop->alone)
-        half->greenlet = grove_go(run_half, half);
+        half->greenlet = half_go(half);
     else if (worker)
-        half->greenlet = grove_spawn(run_half, half);
+        half->greenlet = spawn_for(NULL, run_half, half, half_site(loop));
     if (half->greenlet && half_finish(half))
         return;
     /* In the caller nothing may be offered: no defer waits when a body ends it. */

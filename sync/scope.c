@@ -6,6 +6,7 @@
 
 #include "sched/container.h"
 #include "sched/reference.h"
+#include "sched/spawn.h"
 
 /* The layout behind grove_scope_t. */
 struct handle {
@@ -175,8 +176,8 @@ int grove_scope_open(grove_scope_t *opaque, grove_scope_mode mode)
     return 0;
 }
 
-grove_t *grove_scope_spawn_with(
-    grove_scope_t *opaque, const grove_attr_t *attr, grove_fn fn, void *arg)
+static grove_t *spawn_into(
+    grove_scope_t *opaque, const grove_attr_t *attr, grove_fn fn, void *arg, void *site)
 {
     struct scope *scope = opaque ? hold(opaque) : NULL;
 
@@ -184,19 +185,25 @@ grove_t *grove_scope_spawn_with(
         errno = opaque ? ECANCELED : EINVAL;
         return NULL;
     }
-    grove_t *greenlet = scope_spawn(scope, attr, fn, arg);
+    grove_t *greenlet = scope_spawn(scope, attr, fn, arg, site);
     scope_release(scope);
     return greenlet;
 }
 
+grove_t *grove_scope_spawn_with(
+    grove_scope_t *opaque, const grove_attr_t *attr, grove_fn fn, void *arg)
+{
+    return spawn_into(opaque, attr, fn, arg, CALL_SITE);
+}
+
 grove_t *grove_scope_spawn(grove_scope_t *opaque, grove_fn fn, void *arg)
 {
-    return grove_scope_spawn_with(opaque, NULL, fn, arg);
+    return spawn_into(opaque, NULL, fn, arg, CALL_SITE);
 }
 
 grove_t *grove_scope_go(grove_scope_t *opaque, grove_fn fn, void *arg)
 {
-    return grove_scope_spawn_with(opaque, &scope_anywhere, fn, arg);
+    return spawn_into(opaque, &scope_anywhere, fn, arg, CALL_SITE);
 }
 
 int grove_scope_cancel(grove_scope_t *opaque)

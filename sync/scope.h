@@ -85,9 +85,9 @@ struct scope *scope_outer(const struct scope *scope);
  * thread, outside sections. */
 void scope_cancel(struct scope *scope, int reason);
 
-/* Spawns into it. The caller has a reference. */
+/* Spawns into it. The caller has a reference. [site]: see sched/spawn.h. */
 grove_t *scope_spawn(
-    struct scope *scope, const grove_attr_t *attr, grove_fn fn, void *arg);
+    struct scope *scope, const grove_attr_t *attr, grove_fn fn, void *arg, void *site);
 
 /* Attributes of grove_go. */
 extern const grove_attr_t scope_anywhere;

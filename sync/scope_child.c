@@ -5,6 +5,7 @@
 #include "sched/clock.h"
 #include "sched/container.h"
 #include "sched/reference.h"
+#include "sched/spawn.h"
 #include "sync/scope.h"
 
 const grove_attr_t scope_anywhere = {.affinity = GROVE_ANY};
@@ -170,7 +171,7 @@ static void enlist(struct scope *scope, struct child *child, struct grove *green
 }
 
 grove_t *scope_spawn(
-    struct scope *scope, const grove_attr_t *attr, grove_fn fn, void *arg)
+    struct scope *scope, const grove_attr_t *attr, grove_fn fn, void *arg, void *site)
 {
     if (!fn) {
         errno = EINVAL;
@@ -189,8 +190,8 @@ grove_t *scope_spawn(
     child->arg = arg;
     scope_retain(scope);
     struct grove *greenlet = attr == &scope_anywhere
-                                 ? grove_go(child_run, child)
-                                 : grove_spawn_with(attr, child_run, child);
+                                 ? spawn_go_for(child_run, child, site)
+                                 : spawn_for(attr, child_run, child, site);
     if (!greenlet) {
         int error = errno;
         take_back(scope);

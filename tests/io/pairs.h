@@ -35,7 +35,7 @@ static inline void close_both(int fds[2])
 /* The last worker: another one than the caller's where there are two. */
 static inline grove_t *spawn_elsewhere(grove_fn fn, void *arg)
 {
-    return must(greenlet_spawn_on(workers[worker_count - 1], fn, arg));
+    return must(greenlet_spawn_on(workers[worker_count - 1], fn, arg, NULL));
 }
 
 static inline void *do_nothing(void *arg)

@@ -295,7 +295,7 @@ static void many_at_once(void)
     for (int i = 0; i < PAIRS; i++) {
         make_pair(fds[i]);
         reader[i] = must(greenlet_spawn_on(
-            workers[i % worker_count], read_byte_by_byte, &fds[i][0]));
+            workers[i % worker_count], read_byte_by_byte, &fds[i][0], NULL));
     }
     for (int n = 0; n < BYTES; n++) {
         for (int i = 0; i < PAIRS; i++)

@@ -87,8 +87,8 @@ static void *start_named(void *arg)
 static void start_blocker(struct blocker *blocker, int worker)
 {
     CHECK_EQUAL(pipe(blocker->pipe), 0);
-    blocker->greenlet =
-        grove_await(must(greenlet_spawn_on(workers[worker], start_named, blocker)));
+    blocker->greenlet = grove_await(
+        must(greenlet_spawn_on(workers[worker], start_named, blocker, NULL)));
 }
 
 static void let_go_on(struct blocker *blocker)
@@ -217,8 +217,8 @@ static void lone_greenlets(void)
     struct blocker blocker = {.turns = 1, .name = "reported"};
 
     enough = 0;
-    grove_t *yields = must(greenlet_spawn_on(workers[1], yield_alone, NULL));
-    grove_t *sleeps = must(greenlet_spawn_on(workers[2], sleep_alone, NULL));
+    grove_t *yields = must(greenlet_spawn_on(workers[1], yield_alone, NULL, NULL));
+    grove_t *sleeps = must(greenlet_spawn_on(workers[2], sleep_alone, NULL, NULL));
     start_blocker(&blocker, 3);
     until_said("reported", 1);
     CHECK_EQUAL(times_said("without a switch"), 1);
@@ -256,7 +256,7 @@ static void *link_and_end(void *arg)
 static void hub_callback(void)
 {
     unblock = 0;
-    grove_t *g = must(greenlet_spawn_on(workers[1], link_and_end, NULL));
+    grove_t *g = must(greenlet_spawn_on(workers[1], link_and_end, NULL, NULL));
     until_said("grove: a hub callback has kept worker 1 ", 1);
     raise_flag(&unblock);
     grove_await(g);

@@ -62,7 +62,7 @@ static void seat(struct philosopher *all, int n)
     }
     for (int i = 0; i < n; i++)
         all[i].greenlet = grove_await(must(greenlet_spawn_on(
-            workers[i % grove_worker_count()], spawn_named, &all[i])));
+            workers[i % grove_worker_count()], spawn_named, &all[i], NULL)));
 }
 
 static void start(int n)
