@@ -178,12 +178,52 @@ static void on_write(struct ev_loop *loop, ev_io *io, int events)
     stop(watch, io);
 }
 
+/* Exchanges, so that it is set before generations are read, or descriptors told to the
+ * kernel; pairs with fd_watch_end_life. */
+static void set_changing(struct fd_table *table)
+{
+    atomic_exchange_explicit(&table->changing, true, memory_order_seq_cst);
+}
+
+static void clear_changing(struct fd_table *table)
+{
+    atomic_store_explicit(&table->changing, false, memory_order_release);
+}
+
+/* Called by libev before and after it waits for events in the kernel. */
 static void changes_told(struct ev_loop *loop)
 {
-    struct fd_table *table = ev_userdata(loop);
+    clear_changing(ev_userdata(loop));
+}
 
-    ev_set_loop_release_cb(loop, NULL, NULL);
-    atomic_store_explicit(&table->changing, false, memory_order_release);
+static void events_taken(struct ev_loop *loop)
+{
+    set_changing(ev_userdata(loop));
+}
+
+/* Called by libev when it has gone through the events, before their watchers. */
+static void after_events(struct ev_loop *loop, ev_check *check, int events)
+{
+    (void)loop;
+    (void)events;
+    clear_changing(check->data);
+}
+
+/* Only epoll's refusal aborts, and only there are these callbacks sure to come. */
+static bool announces_changes(struct ev_loop *loop)
+{
+    return ev_backend(loop) == EVBACKEND_EPOLL;
+}
+
+static void announce_changes(struct fd_table *table, struct ev_loop *loop)
+{
+    ev_check_init(&table->after_events, after_events);
+    ev_set_priority(&table->after_events, EV_MAXPRI);
+    table->after_events.data = table;
+    if (!announces_changes(loop))
+        return;
+    ev_check_start(loop, &table->after_events);
+    ev_set_loop_release_cb(loop, changes_told, events_taken);
 }
 
 /* Called by libev before it tells the kernel of changes. */
@@ -193,13 +233,8 @@ static void before_change(struct ev_loop *loop, ev_prepare *prepare, int events)
     struct fd_watch *watch;
 
     (void)events;
-    /* Only epoll's refusal aborts, and only there is the callback sure to come. */
-    if (ev_backend(loop) == EVBACKEND_EPOLL) {
-        ev_set_loop_release_cb(loop, changes_told, NULL);
-        /* An exchange, so that it is done before the generations are read; pairs with
-         * fd_watch_end_life. */
-        atomic_exchange_explicit(&table->changing, true, memory_order_seq_cst);
-    }
+    if (announces_changes(loop))
+        set_changing(table);
     while ((watch = table->changed)) {
         table->changed = watch->next_changed;
         watch->changed = false;
@@ -245,6 +280,9 @@ static void table_free(void *arg)
         free(watch);
     }
     ev_prepare_stop(loop, &table->before_change);
+    ev_check_stop(loop, &table->after_events);
+    ev_set_loop_release_cb(loop, NULL, NULL);
+    clear_changing(table);
     table->worker->fds = NULL;
     free(table->watch);
     free(table);
@@ -254,7 +292,7 @@ static struct fd_table *table_of(struct worker *worker)
 {
     if (worker->fds)
         return worker->fds;
-    /* A prepare watcher needs an entry in an array of libev's too. */
+    /* Prepare and check watchers need entries in arrays of libev's, too. */
     if (!hub_watch_reserve(worker->hub, 0))
         return NULL;
     struct fd_table *table = calloc(1, sizeof *table);
@@ -264,6 +302,7 @@ static struct fd_table *table_of(struct worker *worker)
     ev_prepare_init(&table->before_change, before_change);
     table->before_change.data = table;
     ev_set_userdata(hub_loop(worker->hub), table);
+    announce_changes(table, hub_loop(worker->hub));
     hub_at_free(worker->hub, table_free, table);
     return worker->fds = table;
 }
@@ -379,7 +418,7 @@ uint64_t fd_watch_end_life(int fd, unsigned flags)
     fd_life_lock(life);
     uint64_t state = (fd_life_generation(life) + 1) * FD_GENERATION | flags;
     /* An exchange, so that it is done before [changing] is read; pairs with
-     * before_change. */
+     * set_changing. */
     atomic_exchange_explicit(&life->state, state, memory_order_seq_cst);
     for (struct fd_watch *watch = life->watches; watch; watch = next) {
         struct worker *worker = watch->table->worker;

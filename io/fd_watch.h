@@ -20,7 +20,9 @@
  * a list, and looked through just before libev tells the kernel (before_change), with
  * [changing] set until it has done so. grove_close raises the generation, then waits
  * for watching workers to leave [changing], then closes: either the worker sees the new
- * generation or the closer sees [changing]. What remains is plain close() on another
+ * generation or the closer sees [changing]. It is set, too, while libev goes through
+ * the events it has got, as it tells the kernel of those it wants no more; there it
+ * bears a descriptor that was closed before. What remains is plain close() on another
  * thread within these microseconds.
  *
  *   next_of_fd, in_flight   under the lock of [life]
@@ -78,6 +80,7 @@ struct fd_table {
     int capacity;
     struct fd_watch *changed;
     ev_prepare before_change;
+    ev_check after_events;
     _Atomic(bool) changing;
 };
 

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "sched/chance.h"
 #include "sched/container.h"
 #include "sched/spin.h"
 
@@ -33,8 +34,11 @@ static const struct select_kind *kind_of(const struct selecting *selecting, size
 static size_t draw(size_t n)
 {
     static _Thread_local uint32_t of_thread = 1;
-    uint32_t *state = worker_self ? &worker_self->random : &of_thread;
+    struct worker *worker = worker_self;
+    uint32_t *state = worker ? &worker->random : &of_thread;
 
+    if (worker && chance_for(worker))
+        return chance_draw((uint32_t)n);
     *state = *state * 1664525 + 1013904223;
     return ((*state >> 8) * (uint64_t)n) >> 24;
 }
