@@ -38,12 +38,14 @@ GROVE_API grove_group_t *grove_pool_new(size_t size);
 GROVE_API void grove_group_free(grove_group_t *group);
 
 /*
- * grove_spawn and grove_go as a member of the group; wait while a pool is full. The
- * caller gets a reference. It is a member before it first runs.
+ * grove_spawn of a member of the group; waits while a pool is full. The caller gets a
+ * reference. It is a member before it first runs.
  * Errors: ENOMEM, EINVAL; of the wait for a slot ECANCELED, EDEADLK, ETIMEDOUT by a
  * grove_timeout. May switch if the group is a pool.
  */
 GROVE_API grove_t *grove_group_spawn(grove_group_t *group, grove_fn fn, void *arg);
+
+/* The same, but grove_go: any worker may start the member. */
 GROVE_API grove_t *grove_group_go(grove_group_t *group, grove_fn fn, void *arg);
 
 /*

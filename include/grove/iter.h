@@ -48,18 +48,23 @@ GROVE_API grove_t *grove_group_map_async(
     grove_group_t *group, grove_fn fn, void **in, void **out, size_t n);
 
 /*
- * Runs fn(in[i]) for each of the [n] items while the results are read: in the order of
- * the items, or unordered in that of their ends. [in] stays valid until the last item
- * was read or the iterator is freed. Errors: ENOMEM, EINVAL. Never switch.
+ * Runs fn(in[i]) for each of the [n] items while the results are read, in the order of
+ * the items. [in] stays valid until the last item was read or the iterator is freed.
+ * Errors: ENOMEM, EINVAL. Never switches.
  */
 GROVE_API grove_iter_t *grove_group_imap(
     grove_group_t *group, grove_fn fn, void **in, size_t n);
+
+/* The same, but the results come in the order of the tasks' ends. */
 GROVE_API grove_iter_t *grove_group_imap_unordered(
     grove_group_t *group, grove_fn fn, void **in, size_t n);
 
-/* The same, but at most [ahead] items (0: any number) have begun and not been read. */
+/* grove_group_imap, but at most [ahead] items (0: any number) have begun and not been
+ * read. */
 GROVE_API grove_iter_t *grove_group_imap_bounded(
     grove_group_t *group, grove_fn fn, void **in, size_t n, size_t ahead);
+
+/* grove_group_imap_unordered with that bound. */
 GROVE_API grove_iter_t *grove_group_imap_unordered_bounded(
     grove_group_t *group, grove_fn fn, void **in, size_t n, size_t ahead);
 

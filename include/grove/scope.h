@@ -57,16 +57,18 @@ typedef struct {
 GROVE_API int grove_scope_open(grove_scope_t *scope, grove_scope_mode mode);
 
 /*
- * grove_spawn and grove_go of a child; with attributes, grove_spawn_with (a deferred
- * one is waited for, started or not). The caller gets a reference, as of every spawn.
- * Any thread, the children too: also while the scope is being closed, until it is
- * empty.
+ * grove_spawn of a child. The caller gets a reference, as of every spawn. Any thread,
+ * the children too: also while the scope is being closed, until it is empty.
  *
  * Errors: ECANCELED: the scope is cancelled or closed; those of the spawns. Never
  * switches. Not from signal handlers.
  */
 GROVE_API grove_t *grove_scope_spawn(grove_scope_t *scope, grove_fn fn, void *arg);
+
+/* The same, but grove_go: any worker may start the child. */
 GROVE_API grove_t *grove_scope_go(grove_scope_t *scope, grove_fn fn, void *arg);
+
+/* The same, but grove_spawn_with. A deferred child is waited for, started or not. */
 GROVE_API grove_t *grove_scope_spawn_with(
     grove_scope_t *scope, const grove_attr_t *attr, grove_fn fn, void *arg);
 
