@@ -16,10 +16,9 @@ static struct waiter *count_end(struct scope *scope)
     return --scope->living == 0 ? waiter_pop(&scope->list) : NULL;
 }
 
-/* Its last act: the link, called when it has ended in whatever way. */
-static void child_ended(grove_t *greenlet, void *arg)
+/* It has ended, in whatever way. True: nobody else knows of it any more. */
+static bool child_over(grove_t *greenlet, struct child *child)
 {
-    struct child *child = arg;
     struct scope *scope = child->scope;
     bool cancels = false;
 
@@ -44,7 +43,15 @@ static void child_ended(grove_t *greenlet, void *arg)
     if (closer)
         waiter_wake(closer, 0);
     scope_release(scope);
-    if (registered)
+    return registered;
+}
+
+/* The link. */
+static void child_ended(grove_t *greenlet, void *arg)
+{
+    struct child *child = arg;
+
+    if (child_over(greenlet, child))
         free(child);
 }
 
@@ -154,7 +161,7 @@ static void enlist(struct scope *scope, struct child *child, struct grove *green
     child->link.borrowed = true;
     child->greenlet = greenlet;
     if (!watch_add(greenlet, &child->link.waiter))
-        child_ended(greenlet, child);
+        (void)child_over(greenlet, child); /* not registered yet: still ours */
     section_enter(&scope->list.section);
     child->registered = true;
     bool ended = child->ended;
