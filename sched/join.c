@@ -13,9 +13,9 @@
 
 /* As long as its waiter waits, the greenlet is there: it or its worker has a reference.
  */
-static struct grove *awaited(const struct waiter *waiter)
+static uint64_t awaited(const struct waiter *waiter)
 {
-    return waiter->item;
+    return ((const struct grove *)waiter->item)->id;
 }
 
 static const struct wait_reason end_of_greenlet = {

@@ -63,9 +63,8 @@ static bool copy(struct census *census, const struct lock_wait *wait, void *list
     if (!edge)
         return false;
     *edge = (struct lock_edge){
-        .greenlet = greenlet,
-        .holder = wait->holder,
         .id = greenlet->id,
+        .holder = wait->holder,
         .serial = wait->serial,
         .text = waiter->reason->text,
         .lock = (char *)list - waiter->reason->list_offset,
@@ -85,10 +84,10 @@ static void visit(struct census *census, struct lock_wait *wait)
     struct waiter *waiter = wait->waiter;
     void *list = atomic_load_explicit(&waiter->list, memory_order_acquire);
     /* NULL: it has been woken, and is about to run. */
-    struct grove *holder = list ? waiter->reason->holder(waiter) : NULL;
+    uint64_t holder = list ? waiter->reason->holder(waiter) : 0;
 
     bool same = wait->seen && wait->holder == holder;
-    wait->seen = holder != NULL;
+    wait->seen = holder != 0;
     wait->holder = holder;
     if (holder && same && !copy(census, wait, list))
         census->failed = true;
@@ -156,10 +155,10 @@ static void ask_all(void)
     answered();
 }
 
-static int by_greenlet(const void *a, const void *b)
+static int by_id(const void *a, const void *b)
 {
-    uintptr_t first = (uintptr_t)((const struct lock_edge *)a)->greenlet;
-    uintptr_t second = (uintptr_t)((const struct lock_edge *)b)->greenlet;
+    uint64_t first = ((const struct lock_edge *)a)->id;
+    uint64_t second = ((const struct lock_edge *)b)->id;
 
     return (first > second) - (first < second);
 }
@@ -184,7 +183,7 @@ static struct lock_edge *gather(size_t *count)
             memcpy(all + *count, census->edges, census->count * sizeof *all);
         *count += census->count;
     }
-    qsort(all, n, sizeof *all, by_greenlet);
+    qsort(all, n, sizeof *all, by_id);
     return all;
 }
 
@@ -240,8 +239,8 @@ static void report_once(const struct lock_edge *cycle)
 static void find_cycles(struct lock_edge *edges, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct lock_edge holder = {.greenlet = edges[i].holder};
-        edges[i].next = bsearch(&holder, edges, count, sizeof *edges, by_greenlet);
+        struct lock_edge holder = {.id = edges[i].holder};
+        edges[i].next = bsearch(&holder, edges, count, sizeof *edges, by_id);
     }
     for (size_t i = 0; i < count; i++) {
         struct lock_edge *edge = &edges[i];

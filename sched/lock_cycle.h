@@ -23,12 +23,10 @@
 
 #include "sched/timers.h"
 
-struct grove;
-
 /* A wait that was the same at two looks. */
 struct lock_edge {
-    struct grove *greenlet, *holder; /* not to be followed */
-    uint64_t id, serial;
+    uint64_t id, holder; /* numbers of greenlets */
+    uint64_t serial;
     const char *text; /* what is waited for */
     void *lock, *spawned_at;
     double seconds;

@@ -20,7 +20,7 @@ struct lock_wait {
     struct waiter *waiter;
     uint64_t serial; /* no other wait of any worker has the same */
     bool seen;       /* by a look of the monitor, and then [holder] held it */
-    struct grove *holder;
+    uint64_t holder;
 };
 
 extern _Atomic(bool) lock_wait_alarm;

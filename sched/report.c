@@ -112,18 +112,57 @@ static struct waiter *waiting(const struct grove *greenlet)
                                                     : NULL;
 }
 
-static void print_holder(FILE *out, const char *relation, struct grove *holder)
+/* Those that live, by number. */
+struct living {
+    struct grove **greenlets;
+    size_t count;
+};
+
+static int by_id(const void *a, const void *b)
 {
+    uint64_t first = (*(struct grove *const *)a)->id;
+    uint64_t second = (*(struct grove *const *)b)->id;
+
+    return (first > second) - (first < second);
+}
+
+/* Without memory it is as if none did. */
+static struct living all_living(void)
+{
+    struct living living = {.count = 0};
+    size_t records = 0;
+
+    while (record_at(records))
+        records++;
+    living.greenlets = malloc(records * sizeof *living.greenlets);
+    for (size_t i = 0; living.greenlets && i < records; i++)
+        if (exists(record_at(i)))
+            living.greenlets[living.count++] = record_at(i);
+    if (living.count > 0)
+        qsort(living.greenlets, living.count, sizeof *living.greenlets, by_id);
+    return living;
+}
+
+static void print_holder(
+    FILE *out, const char *relation, uint64_t id, const struct living *living)
+{
+    struct grove sought = {.id = id}, *key = &sought;
+    struct grove **holder = living->count > 0
+                                ? bsearch(&key, living->greenlets, living->count,
+                                      sizeof *living->greenlets, by_id)
+                                : NULL;
+
     fprintf(out, " %s ", relation ? relation : "held by");
-    if (!exists(holder))
-        fputs("a greenlet that has ended", out);
+    if (holder)
+        fprintf(out, "greenlet %s", grove_name(*holder));
     else
-        fprintf(out, "greenlet %s (id %llu)", grove_name(holder),
-            (unsigned long long)holder->id);
+        fputs("a greenlet that has ended", out);
+    fprintf(out, " (id %llu)", (unsigned long long)id);
 }
 
 /* "a lock 0x55d0c8a3b0a0 held by greenlet worker-3 (id 12)" */
-static void print_object(FILE *out, const struct waiter *waiter)
+static void print_object(
+    FILE *out, const struct waiter *waiter, const struct living *living)
 {
     const struct wait_reason *reason = waiter->reason;
 
@@ -137,9 +176,9 @@ static void print_object(FILE *out, const struct waiter *waiter)
         if (list)
             fprintf(out, " %p", (void *)(list - reason->list_offset));
     }
-    struct grove *holder = reason->holder ? reason->holder(waiter) : NULL;
+    uint64_t holder = reason->holder ? reason->holder(waiter) : 0;
     if (holder)
-        print_holder(out, reason->relation, holder);
+        print_holder(out, reason->relation, holder, living);
 }
 
 /* How the line of one who waits begins. Threads without a number are the lane's. */
@@ -154,7 +193,8 @@ static void print_wait(
         fputs("a lane thread for ", out);
 }
 
-static void print_waiting(FILE *out, struct grove *greenlet, nanoseconds now)
+static void print_waiting(
+    FILE *out, struct grove *greenlet, nanoseconds now, const struct living *living)
 {
     const struct waiter *waiter = waiting(greenlet);
 
@@ -162,7 +202,7 @@ static void print_waiting(FILE *out, struct grove *greenlet, nanoseconds now)
         return;
     print_wait(out, grove_name(greenlet), greenlet->id,
         (double)(now - waiter->since) / 1e9, waiter->home->index);
-    print_object(out, waiter);
+    print_object(out, waiter, living);
     print_site(out, ", ", greenlet->spawned_at);
     fputc('\n', out);
 }
@@ -170,15 +210,16 @@ static void print_waiting(FILE *out, struct grove *greenlet, nanoseconds now)
 void report_deadlock(void)
 {
     nanoseconds now = timers_clock();
-    struct grove *greenlet;
     struct report report;
 
     if (!report_begin(&report))
         return;
+    struct living living = all_living();
     fprintf(
         report.out, "grove: deadlock: nothing can wake the main greenlet any more\n");
-    for (size_t i = 0; (greenlet = record_at(i)); i++)
-        print_waiting(report.out, greenlet, now);
+    for (size_t i = 0; i < living.count; i++)
+        print_waiting(report.out, living.greenlets[i], now, &living);
+    free(living.greenlets);
     mention_seed(report.out);
     report_end(&report);
 }

@@ -71,9 +71,10 @@ struct choice {
 /* What somebody waits for, as reports say it. */
 struct wait_reason {
     const char *text; /* "a lock" */
-    /* Who could end the wait; NULL: nobody in particular. Any thread, while it is in
-     * its list: a guess. */
-    struct grove *(*holder)(const struct waiter *waiter);
+    /* Who could end the wait, by number, as it may have ended and its record be
+     * another's by now; NULL or 0: nobody in particular. Any thread, while it is in its
+     * list: a guess. */
+    uint64_t (*holder)(const struct waiter *waiter);
     const char *relation; /* of the holder to it; NULL: "held by" */
     /* Of the wait list within the object whose address is reported; negative: there is
      * none to name. */

@@ -9,13 +9,13 @@
 #include "sync/publish.h"
 
 /* While nobody has it, who had it last is of no interest. */
-static struct grove *holder(const struct waiter *waiter)
+static uint64_t holder(const struct waiter *waiter)
 {
     struct wait_list *list = atomic_load_explicit(&waiter->list, memory_order_acquire);
     const struct permits *permits = CONTAINER(list, struct permits, waiters);
 
     if (!list || permits_value(permits) > 0)
-        return NULL;
+        return 0;
     return atomic_load_explicit(&permits->holder, memory_order_relaxed);
 }
 

@@ -22,7 +22,8 @@
  *   value   written inside the section of waiters; read anywhere
  *   limit   constant; the most that value may be
  *   turns   permits taken so far; written inside, read by those who watch (permits.c)
- *   holder  who took the last one, if a greenlet did; written inside, read by reports
+ *   holder  who took the last one, by number; 0: a thread; written inside, read by
+ *           reports
  *   woken   inside
  *   turns of a waiter   who links it, before
  *   impatient, handed   inside
@@ -36,7 +37,7 @@ struct permits {
     uint32_t limit;
     _Atomic(uint32_t) turns;
     uint32_t woken;
-    _Atomic(struct grove *) holder;
+    _Atomic(uint64_t) holder;
 };
 
 struct permit_waiter {
@@ -70,7 +71,8 @@ static inline bool permits_take(struct permits *permits, struct grove *taker)
     atomic_store_explicit(&permits->turns,
         atomic_load_explicit(&permits->turns, memory_order_relaxed) + 1,
         memory_order_relaxed);
-    atomic_store_explicit(&permits->holder, taker, memory_order_relaxed);
+    atomic_store_explicit(
+        &permits->holder, taker ? taker->id : 0, memory_order_relaxed);
     return true;
 }
 

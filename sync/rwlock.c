@@ -14,12 +14,13 @@ enum { WRITER = -1 };
  *
  *   queue     readers and writers in the order of their calls; see waiter.h
  *   holders   WRITER, or how many readers; inside the section
- *   writer    the greenlet that has it for writing; written inside, read by reports
+ *   writer    the number of the greenlet that has it for writing; written inside, read
+ * by reports
  */
 struct rwlock {
     struct wait_list queue;
     int64_t holders;
-    _Atomic(struct grove *) writer;
+    _Atomic(uint64_t) writer;
 };
 
 _Static_assert(sizeof(struct rwlock) == sizeof(grove_rwlock_t), "same object");
@@ -30,12 +31,12 @@ struct rwlock_waiter {
     bool writes;
 };
 
-static struct grove *holder(const struct waiter *waiter)
+static uint64_t holder(const struct waiter *waiter)
 {
     struct wait_list *list = atomic_load_explicit(&waiter->list, memory_order_acquire);
     const struct rwlock *lock = CONTAINER(list, struct rwlock, queue);
 
-    return list ? atomic_load_explicit(&lock->writer, memory_order_relaxed) : NULL;
+    return list ? atomic_load_explicit(&lock->writer, memory_order_relaxed) : 0;
 }
 
 /* Makes that greenlet (NULL: a thread) one more holder, if it can be. Inside the
@@ -46,7 +47,8 @@ static inline bool admit(struct rwlock *lock, bool writes, struct grove *greenle
         return false;
     lock->holders = writes ? WRITER : lock->holders + 1;
     if (writes)
-        atomic_store_explicit(&lock->writer, greenlet, memory_order_relaxed);
+        atomic_store_explicit(
+            &lock->writer, greenlet ? greenlet->id : 0, memory_order_relaxed);
     return true;
 }
 
@@ -156,7 +158,7 @@ static inline int end_writing(struct rwlock *lock, int64_t readers)
     bool held = lock->holders == WRITER;
     if (LIKELY(held)) {
         lock->holders = readers;
-        atomic_store_explicit(&lock->writer, NULL, memory_order_relaxed);
+        atomic_store_explicit(&lock->writer, 0, memory_order_relaxed);
     }
     leave_and_admit(lock);
     return held ? 0 : EPERM;

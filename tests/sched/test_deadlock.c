@@ -211,6 +211,12 @@ static void *stuck_await(void *arg)
     return grove_await(arg);
 }
 
+static void *take_and_keep(void *arg)
+{
+    grove_lock_acquire(arg, GROVE_FOREVER);
+    return NULL;
+}
+
 /* Says on stdout how a line of the report begins, and the object that it names. */
 static void expect(const char *name, grove_t *g, const char *format, ...)
 {
@@ -227,7 +233,7 @@ static void expect(const char *name, grove_t *g, const char *format, ...)
 /* Says on stdout what the report has to say. */
 static int every_kind_of_wait(void)
 {
-    static grove_lock_t lock = GROVE_LOCK_INIT;
+    static grove_lock_t lock = GROVE_LOCK_INIT, kept = GROVE_LOCK_INIT;
     static grove_rlock_t rlock = GROVE_RLOCK_INIT;
     static grove_semaphore_t none = GROVE_SEMAPHORE_INIT(0);
     static grove_result_t result = GROVE_RESULT_INIT;
@@ -250,11 +256,15 @@ static int every_kind_of_wait(void)
         {"joiner", stuck_join, NULL, NULL},
         {"waiter", stuck_wait, NULL, NULL},
         {"awaiter", stuck_await, NULL, NULL},
+        {"heir", stuck_lock, &kept, NULL},
     };
     size_t n = sizeof all / sizeof *all;
 
     grove_queue_put(full, &event, 0);
     grove_rlock_acquire(&rlock, 0);
+    grove_t *keeper = grove_spawn(take_and_keep, &kept);
+    unsigned long long dead = grove_id(keeper);
+    grove_await(keeper); /* its record is another's soon */
     for (size_t i = 0; i < n; i++) {
         void *arg = all[i].arg ? all[i].arg : grove_retain(all[0].greenlet);
         all[i].greenlet = grove_spawn_with(
@@ -275,6 +285,8 @@ static int every_kind_of_wait(void)
     expect("joiner", all[8].greenlet, "the end of greenlet eventer (id %llu)", first);
     expect("waiter", all[9].greenlet, "the ends of several greenlets");
     expect("awaiter", all[10].greenlet, "the end of greenlet eventer (id %llu)", first);
+    expect("heir", all[11].greenlet,
+        "a lock %p held by a greenlet that has ended (id %llu)", (void *)&kept, dead);
     expect("main", grove_current(), "the end of greenlet eventer (id %llu)", first);
     fflush(stdout);
     return grove_join(all[0].greenlet, GROVE_FOREVER) == -1 && errno == EDEADLK ? 0 : 1;

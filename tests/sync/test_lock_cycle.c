@@ -207,6 +207,45 @@ static void a_chain_is_none(void)
 }
 CHECKED(a_chain_is_none)
 
+static void *take_and_keep(void *lock)
+{
+    CHECK_EQUAL(grove_lock_acquire(lock, GROVE_FOREVER), 0);
+    return NULL;
+}
+
+static void *wait_for_it(void *lock)
+{
+    CHECK_ERROR(grove_lock_acquire(lock, GROVE_FOREVER), ECANCELED);
+    return NULL;
+}
+
+/* Nor does a greenlet hold what its predecessor in the same record has taken with it.
+ * The cycle after which it would have been found is a true one. */
+static void the_dead_have_no_heirs(void)
+{
+    struct philosopher last = {.name = "last"};
+    static grove_lock_t kept, own;
+
+    kept = own = (grove_lock_t)GROVE_LOCK_INIT;
+    grove_t *taker = must(grove_spawn(take_and_keep, &kept));
+    uint64_t dead = grove_id(taker);
+    grove_await(taker);
+    /* Of the records that are free the last is taken first. */
+    grove_t *heir = must(grove_spawn(wait_for_it, &kept));
+    CHECK(heir == taker && grove_id(heir) != dead);
+    until_waited_for(&kept.waiters_);
+    last.first = last.second = &own;
+    last.timeout = GROVE_FOREVER;
+    last.greenlet = must(spawn_named(&last));
+    until_cycles_said(1);
+    CHECK_EQUAL(cycles_said(), 1);
+    check_line(&last, &last);
+    end(&last, 1);
+    grove_kill(heir, GROVE_FOREVER);
+    grove_release(heir);
+}
+CHECKED(the_dead_have_no_heirs)
+
 static void *take_rlock(void *arg)
 {
     CHECK_EQUAL(grove_rlock_acquire(&rlock, GROVE_FOREVER), 0);
@@ -297,6 +336,7 @@ int main(void)
         TEST("each is reported once", each_is_reported_once),
         TEST("one after another", one_after_another),
         TEST("other locks", other_locks),
+        TEST("the dead have no heirs", the_dead_have_no_heirs),
     };
     return harness_main("lock_cycle", tests, sizeof tests / sizeof *tests);
 }
