@@ -182,8 +182,31 @@ static struct iwait_slot *take_or_link(
     return slot;
 }
 
+/* A woken reader that takes nothing gives its wake to the next. */
+static void pass_wake_on(struct grove_iwait *iwait)
+{
+    section_enter(&iwait->list.section);
+    struct waiter *next = iwait->first ? waiter_pop(&iwait->list) : NULL;
+    section_leave(&iwait->list.section);
+    if (next)
+        waiter_wake(next, 0);
+}
+
 static const struct wait_reason reason = {
     .text = "the next of several", .list_offset = -1};
+
+/* One wait, after which there may be something: 0 or the error of the wait. */
+static int wait_for_ready(
+    struct grove_iwait *iwait, struct waiter *reader, double timeout)
+{
+    int error = waiter_park(reader, timeout);
+
+    /* What came since the wake must not find it asleep again, when another has been
+     * quicker to take what woke it. */
+    if (!error && (error = waiter_interrupt()))
+        pass_wake_on(iwait);
+    return error;
+}
 
 int grove_iwait_next(grove_iwait_t *iwait, double timeout, size_t *index)
 {
@@ -208,8 +231,7 @@ int grove_iwait_next(grove_iwait_t *iwait, double timeout, size_t *index)
         }
         if (all_given)
             return 0;
-        error = timeout == 0 ? ETIMEDOUT : waiter_park(&reader, timeout);
-        /* Another may have been quicker to take what woke this one. */
+        error = timeout == 0 ? ETIMEDOUT : wait_for_ready(iwait, &reader, timeout);
         if (timeout > 0)
             timeout = timers_left(deadline);
     }

@@ -140,6 +140,70 @@ static void a_killed_reader_takes_nothing(void)
 }
 EVERYWHERE(a_killed_reader_takes_nothing)
 
+static void *wait_in_time(void *iwait)
+{
+    grove_timeout_t timeout;
+
+    grove_timeout_start(&timeout, 0.001);
+    CHECK_ERROR(grove_iwait_next(iwait, GROVE_FOREVER, NULL), ETIMEDOUT);
+    CHECK(grove_timeout_stop(&timeout));
+    return NULL;
+}
+
+/* Neither a kill nor a timeout that comes between a reader's wake and its run is lost
+ * when another takes what woke it. */
+static void interrupted_while_woken(grove_fn reader, bool kill)
+{
+    grove_event_t event[2] = {GROVE_EVENT_INIT, GROVE_EVENT_INIT};
+    grove_case_t cases[] = {grove_case_event(&event[0]), grove_case_event(&event[1])};
+    grove_iwait_t *iwait = grove_iwait_new(cases, 2);
+    grove_t *victim = must(grove_spawn(reader, iwait));
+
+    grove_sleep(0);
+    /* Ready before the timer fires, and due when it next runs. */
+    grove_event_set(&event[0]);
+    CHECK_EQUAL(grove_iwait_next(iwait, 0, NULL), 1);
+    if (kill)
+        grove_kill(victim, 0);
+    else
+        usleep(2000);
+    grove_join(victim, GROVE_FOREVER);
+    grove_event_set(&event[1]);
+    CHECK_EQUAL(grove_iwait_next(iwait, GROVE_FOREVER, NULL), 1);
+    grove_release(victim);
+    grove_iwait_free(iwait);
+}
+
+static void a_kill_of_a_woken_reader_is_not_lost(void)
+{
+    interrupted_while_woken(wait_for_ever, true);
+}
+EVERYWHERE(a_kill_of_a_woken_reader_is_not_lost)
+
+static void a_timeout_of_a_woken_reader_is_not_lost(void)
+{
+    interrupted_while_woken(wait_in_time, false);
+}
+EVERYWHERE(a_timeout_of_a_woken_reader_is_not_lost)
+
+/* Woken for what comes, but killed before it runs. The other reader gets it. */
+static void a_killed_reader_passes_its_wake_on(void)
+{
+    grove_event_t event[2] = {GROVE_EVENT_INIT, GROVE_EVENT_INIT};
+    grove_case_t cases[] = {grove_case_event(&event[0]), grove_case_event(&event[1])};
+    grove_iwait_t *iwait = grove_iwait_new(cases, 2);
+    grove_t *victim = must(grove_spawn(wait_for_ever, iwait));
+    grove_t *other = must(grove_spawn(read_one, iwait));
+
+    grove_sleep(0);
+    grove_event_set(&event[0]);
+    grove_kill(victim, 0);
+    CHECK_EQUAL((intptr_t)grove_await(other), 10);
+    grove_await(victim);
+    grove_iwait_free(iwait);
+}
+EVERYWHERE(a_killed_reader_passes_its_wake_on)
+
 static void bad_arguments(void)
 {
     grove_case_t timer = grove_case_timer(1), none = {.kind = GROVE_CASE_EVENT};
@@ -196,6 +260,11 @@ int main(void)
         TEST("gives up", gives_up),
         TEST("several readers", several_readers),
         TEST("a killed reader takes nothing", a_killed_reader_takes_nothing),
+        TEST("a kill of a woken reader is not lost",
+            a_kill_of_a_woken_reader_is_not_lost),
+        TEST("a timeout of a woken reader is not lost",
+            a_timeout_of_a_woken_reader_is_not_lost),
+        TEST("a killed reader passes its wake on", a_killed_reader_passes_its_wake_on),
         TEST("bad arguments", bad_arguments),
         TEST("nothing is lost or doubled", nothing_lost),
     };
