@@ -63,16 +63,17 @@ struct member {
 
 /*
  * Who takes slots for one map after the other. When no item is left, it is sated and
- * takes no more. Under the group's section; but [waiter] is compared with NULL
- * anywhere.
+ * takes no more; nor when the group has been killed since the map began. Under the
+ * group's section; but [waiter] is compared with NULL anywhere, and [kills] constant.
  */
 struct slot_feed {
     _Atomic(struct waiter *) waiter; /* in the group's slots */
+    uint32_t kills;                  /* of the group, at the beginning */
     bool sated;
 };
 
-/* Instead of a slot: the feed is sated. No errno value, as those may be what a greenlet
- * is killed with. */
+/* Instead of a slot: the feed takes no more. No errno value, as those may be what a
+ * greenlet is killed with. */
 enum { SLOT_UNNEEDED = -1 };
 
 void group_retain(struct grove_group *group);

@@ -52,8 +52,8 @@ int grove_group_kill(grove_group_t *group, double timeout)
 {
     if (!group || timeout != timeout)
         return answer(EINVAL);
-    /* Maps look at this before they spawn a further member. */
-    atomic_fetch_add_explicit(&group->kills, 1, memory_order_relaxed);
+    /* Maps look at the count before they spawn a further member. */
+    waiter_wake_chain(group_count_kill(group), SLOT_UNNEEDED);
     if (timeout == 0) {
         group_kill_members(group, NULL);
         return 0;

@@ -71,6 +71,11 @@ static bool has_free_slot(const struct grove_group *group)
     return size_of(&group->used) < group->limit;
 }
 
+static uint32_t kills_of(const struct grove_group *group)
+{
+    return atomic_load_explicit(&group->kills, memory_order_relaxed);
+}
+
 int group_take_slot(struct grove_group *group, double timeout, struct slot_feed *feed)
 {
     struct group_waiter self = {.takes = true, .feed = feed};
@@ -79,7 +84,7 @@ int group_take_slot(struct grove_group *group, double timeout, struct slot_feed 
     if (error)
         return error;
     section_enter(&group->slots.section);
-    bool unneeded = feed && feed->sated;
+    bool unneeded = feed && (feed->sated || feed->kills != kills_of(group));
     bool taken = !unneeded && has_free_slot(group);
     if (taken) {
         set_size(&group->used, size_of(&group->used) + 1);
@@ -130,6 +135,26 @@ struct waiter *group_feed_sated(struct slot_feed *feed)
     waiter_unlink(self->list, waiter);
     no_longer_taking(self);
     return waiter;
+}
+
+struct waiter *group_count_kill(struct grove_group *group)
+{
+    struct waiter *feeders = NULL, *next;
+
+    section_enter(&group->slots.section);
+    atomic_store_explicit(&group->kills, kills_of(group) + 1, memory_order_relaxed);
+    for (struct waiter *waiter = group->slots.first; waiter; waiter = next) {
+        struct group_waiter *self = (struct group_waiter *)waiter;
+        next = waiter->next;
+        if (!self->feed)
+            continue;
+        waiter_unlink(&group->slots, waiter);
+        no_longer_taking(self);
+        waiter->next = feeders;
+        feeders = waiter;
+    }
+    section_leave(&group->slots.section);
+    return feeders;
 }
 
 void group_give_slot(struct grove_group *group)

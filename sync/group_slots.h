@@ -14,6 +14,10 @@ struct waiter *group_slot_given(struct grove_group *group);
  * with SLOT_UNNEEDED. */
 struct waiter *group_feed_sated(struct slot_feed *feed);
 
+/* Begins a kill of the group: counts it, and takes out the feeds that wait for slots,
+ * as a chain that the caller wakes with SLOT_UNNEEDED. */
+struct waiter *group_count_kill(struct grove_group *group);
+
 /* Waits until no slot is used: 0 or the error of the wait. Outside the section. */
 int group_wait_empty(struct grove_group *group, double timeout);
 

@@ -28,7 +28,7 @@ void tasks_init(struct tasks *tasks, struct grove_group *group, grove_fn fn, voi
         .admitted = n,
         .target = 1,
         .affinity = atomic_load_explicit(&group->affinity, memory_order_relaxed),
-        .kills = atomic_load_explicit(&group->kills, memory_order_relaxed),
+        .feed.kills = atomic_load_explicit(&group->kills, memory_order_relaxed),
         .finish = finish,
     };
 }
@@ -36,7 +36,7 @@ void tasks_init(struct tasks *tasks, struct grove_group *group, grove_fn fn, voi
 static bool killed(const struct tasks *tasks)
 {
     return atomic_load_explicit(&tasks->group->kills, memory_order_relaxed) !=
-           tasks->kills;
+           tasks->feed.kills;
 }
 
 /* Whether a runner could begin an item if it were not for the others. Inside. */

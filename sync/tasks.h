@@ -24,7 +24,7 @@
  * A runner that is killed before it starts takes the next item with it.
  *
  * Who may touch what: everything under the section, but
- *   group, function, in, n, target, affinity, finish, kills   constant
+ *   group, function, in, n, target, affinity, finish   constant
  *   feed                                      see group.h
  *   of a runner: started, item                under the section
  *           argument, replaced                its greenlet; after its end who ends it
@@ -46,7 +46,6 @@ struct tasks {
     size_t unstarted; /* of these */
     size_t target;    /* so many should be unstarted */
     grove_affinity_t affinity;
-    uint32_t kills; /* of the group, at the beginning */
     struct slot_feed feed;
 
     /* An item has ended, with a value or an error. Inside the section; returns whom to

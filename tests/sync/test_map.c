@@ -285,6 +285,23 @@ static void killing_the_group_ends_a_map(void)
 }
 EVERYWHERE(killing_the_group_ends_a_map)
 
+/* Nothing that ends gives it a slot with which it would notice. */
+static void killing_the_group_ends_a_map_that_waits_for_a_slot(void)
+{
+    prepare(grove_pool_new(0));
+    grove_t *mapper = must(grove_spawn(map_waiting, &group));
+    grove_sleep(0);
+    CHECK_EQUAL(grove_group_kill(group, 0), 0);
+    CHECK_EQUAL((intptr_t)grove_await(mapper), ECANCELED);
+    grove_t *unkilled = must(grove_spawn(map_waiting, &group));
+    grove_sleep(0);
+    CHECK(!grove_ready(unkilled));
+    grove_kill(unkilled, GROVE_FOREVER);
+    grove_release(unkilled);
+    grove_group_free(group);
+}
+EVERYWHERE(killing_the_group_ends_a_map_that_waits_for_a_slot)
+
 static void a_timeout_cuts_a_map_short(void)
 {
     grove_timeout_t timeout;
@@ -465,6 +482,8 @@ int main(void)
         TEST("a killed map ends when its tasks have",
             a_killed_map_ends_when_its_tasks_have),
         TEST("killing the group ends a map", killing_the_group_ends_a_map),
+        TEST("killing the group ends a map that waits for a slot",
+            killing_the_group_ends_a_map_that_waits_for_a_slot),
         TEST("a timeout cuts a map short", a_timeout_cuts_a_map_short),
         TEST("a map lets others have slots", a_map_lets_others_have_slots),
         TEST("a map ends though others keep the slots",
