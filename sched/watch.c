@@ -53,10 +53,23 @@ static void remove_locked(struct grove *greenlet, struct waiter *watcher)
         greenlet->last = watcher->prev;
 }
 
-bool watch_add(struct grove *greenlet, struct waiter *watcher)
+/* Under the lock. */
+static struct link *find_locked(struct grove *greenlet,
+    bool (*wanted)(const struct link *link, const void *arg), const void *arg)
 {
-    if (!lock(greenlet))
-        return false;
+    struct waiter *watcher = watched(greenlet) ? greenlet->first : NULL;
+
+    for (; watcher; watcher = watcher->next) {
+        struct link *link = (struct link *)(void *)watcher;
+        if (watcher->detach == NULL && wanted(link, arg))
+            return link;
+    }
+    return NULL;
+}
+
+/* Under the lock, which it lets go of. */
+static void add_locked(struct grove *greenlet, struct waiter *watcher)
+{
     bool others = watched(greenlet);
     watcher->next = NULL;
     watcher->prev = others ? greenlet->last : NULL;
@@ -66,6 +79,26 @@ bool watch_add(struct grove *greenlet, struct waiter *watcher)
         greenlet->first = watcher;
     greenlet->last = watcher;
     unlock(greenlet, others ? 0 : GREENLET_WATCHED);
+}
+
+bool watch_add(struct grove *greenlet, struct waiter *watcher)
+{
+    if (!lock(greenlet))
+        return false;
+    add_locked(greenlet, watcher);
+    return true;
+}
+
+bool watch_add_unless(struct grove *greenlet, struct waiter *watcher,
+    bool (*unwanted)(const struct link *link, const void *arg), const void *arg)
+{
+    if (!lock(greenlet))
+        return false;
+    if (find_locked(greenlet, unwanted, arg)) {
+        unlock(greenlet, 0);
+        return false;
+    }
+    add_locked(greenlet, watcher);
     return true;
 }
 
@@ -111,16 +144,9 @@ struct link *watch_find(struct grove *greenlet,
     bool (*wanted)(const struct link *link, const void *arg), const void *arg,
     bool take)
 {
-    struct link *found = NULL;
-
     if (!lock(greenlet))
         return NULL;
-    struct waiter *watcher = watched(greenlet) ? greenlet->first : NULL;
-    for (; watcher && !found; watcher = watcher->next) {
-        struct link *link = (struct link *)(void *)watcher;
-        if (watcher->detach == NULL && wanted(link, arg))
-            found = link;
-    }
+    struct link *found = find_locked(greenlet, wanted, arg);
     take = take && found;
     if (take)
         remove_locked(greenlet, &found->waiter);

@@ -24,6 +24,11 @@ struct link {
 /* Appends; false if the greenlet has ended. Any thread. */
 bool watch_add(struct grove *greenlet, struct waiter *watcher);
 
+/* The same, but false also if there is a link of which unwanted(link, arg) is true. It
+ * is called under the greenlet's lock: it only looks. */
+bool watch_add_unless(struct grove *greenlet, struct waiter *watcher,
+    bool (*unwanted)(const struct link *link, const void *arg), const void *arg);
+
 /* Takes out; false if the greenlet's end was first and will call or has called it. */
 bool watch_remove(struct grove *greenlet, struct waiter *watcher);
 

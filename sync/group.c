@@ -245,8 +245,9 @@ static int add_member(struct grove_group *group, struct grove *greenlet)
     member->greenlet = greenlet;
     greenlet_retain(greenlet);
     bool dies = group_enroll(member);
-    /* Enrolled first, as its end may come at once. */
-    if (!watch_add(greenlet, &member->link.waiter))
+    /* Enrolled first, as its end may come at once. Or another call that waited for a
+     * slot has made it a member meanwhile. */
+    if (!watch_add_unless(greenlet, &member->link.waiter, is_member, group))
         member_ended(greenlet, member);
     else if (dies)
         grove_kill(greenlet, 0);
@@ -255,7 +256,7 @@ static int add_member(struct grove_group *group, struct grove *greenlet)
 
 int grove_group_add(grove_group_t *group, grove_t *g, double timeout)
 {
-    if (!group || !g)
+    if (!group || !g || timeout != timeout)
         return answer(EINVAL);
     if (greenlet_done(g) || group_contains(group, g))
         return 0;

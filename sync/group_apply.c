@@ -50,6 +50,15 @@ struct late_member {
     void *arg;
 };
 
+/* Killed before fn began. */
+static void *end_late(int error)
+{
+    if (error == ECANCELED)
+        return GROVE_KILLED;
+    worker_self->current->error = error;
+    return NULL;
+}
+
 static void *run_late(void *arg)
 {
     struct late_member *late = arg;
@@ -58,17 +67,14 @@ static void *run_late(void *arg)
     struct grove_group *group = late->member.group;
     int error = group_take_slot(group, GROVE_FOREVER, NULL);
 
-    if (error == ECANCELED)
-        return GROVE_KILLED;
-    if (error) {
-        worker_self->current->error = error;
-        return NULL;
-    }
+    if (error)
+        return end_late(error);
     if (group_enroll(&late->member))
         grove_kill(worker_self->current, 0);
     group_release(group); /* the member has one now */
     /* From here on it may be discarded, and gone. */
-    return waiter_interrupt() == ECANCELED ? GROVE_KILLED : fn(fn_arg);
+    error = waiter_interrupt();
+    return error ? end_late(error) : fn(fn_arg);
 }
 
 static void late_member_ended(struct grove *greenlet, struct member *member)

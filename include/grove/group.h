@@ -111,7 +111,7 @@ GROVE_API int grove_group_spread(grove_group_t *group, grove_affinity_t affinity
  * NULL), or -1 with the error it failed with. Called by a member of the group it runs
  * fn(arg) at once, in the caller, which so can't wait for itself. [timeout] is for the
  * wait for a slot and for the end together; if it runs out, or the caller is killed,
- * after fn has begun, fn goes on. Errors: also EAGAIN no slot and a timeout of 0,
+ * when there is a slot, fn runs all the same. Errors: also EAGAIN no slot and a timeout of 0,
  * ETIMEDOUT, ECANCELED, EDEADLK, ENOMEM, EINVAL. May switch.
  */
 GROVE_API int grove_group_apply(

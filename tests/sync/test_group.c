@@ -310,6 +310,7 @@ static void bad_arguments_are_refused(void)
     CHECK(grove_group_spawn(group, NULL, NULL) == NULL && errno == EINVAL);
     CHECK(grove_group_go(NULL, nothing, NULL) == NULL && errno == EINVAL);
     CHECK_ERROR(grove_group_add(group, NULL, 0), EINVAL);
+    CHECK_ERROR(grove_group_add(group, grove_current(), NAN), EINVAL);
     CHECK_ERROR(grove_group_join(NULL, 0), EINVAL);
     CHECK_ERROR(grove_group_kill(NULL, 0), EINVAL);
     CHECK_ERROR(grove_group_spread(group, (grove_affinity_t)3), EINVAL);

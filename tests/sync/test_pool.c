@@ -281,6 +281,65 @@ static void a_late_apply_killed_in_time_never_runs(void)
 }
 EVERYWHERE(a_late_apply_killed_in_time_never_runs)
 
+static void killed_with_its_slot_a_late_apply_never_runs(void)
+{
+    begin_pool(1);
+    grove_t *first = must(grove_group_spawn(pool, wait_for_event, NULL));
+    grove_t *late = must(grove_group_apply_async(pool, set_flag, NULL));
+    grove_sleep(0);
+    /* It has the slot now, but has not run. */
+    CHECK_EQUAL(grove_group_discard(pool, first), 0);
+    grove_kill_with(late, EIO, 0);
+    grove_join(late, GROVE_FOREVER);
+    CHECK_EQUAL(grove_error(late), EIO);
+    CHECK_EQUAL(flag, 0);
+    grove_release(late);
+    end_pool();
+    grove_await(first);
+}
+EVERYWHERE(killed_with_its_slot_a_late_apply_never_runs)
+
+struct addition {
+    grove_t *greenlet;
+    int result;
+};
+
+static void *add(void *arg)
+{
+    struct addition *addition = arg;
+
+    addition->result = grove_group_add(pool, addition->greenlet, GROVE_FOREVER);
+    return NULL;
+}
+
+static void added_twice_it_takes_one_slot(void)
+{
+    begin_pool(2);
+    grove_t *first = must(grove_group_spawn(pool, wait_for_event, NULL));
+    grove_t *second = must(grove_group_spawn(pool, wait_for_event, NULL));
+    grove_t *added = must(grove_spawn(wait_for_event, NULL));
+    struct addition addition[2] = {{added, -1}, {added, -1}};
+    grove_t *adder[2];
+    for (int i = 0; i < 2; i++)
+        adder[i] = must(grove_spawn(add, &addition[i]));
+    grove_sleep(0);
+    grove_group_discard(pool, first);
+    grove_group_discard(pool, second);
+    for (int i = 0; i < 2; i++) {
+        grove_await(adder[i]);
+        CHECK_EQUAL(addition[i].result, 0);
+    }
+    CHECK_EQUAL(grove_group_size(pool), 1);
+    CHECK_EQUAL(grove_group_discard(pool, added), 0);
+    CHECK(!grove_group_contains(pool, added));
+    CHECK_EQUAL(grove_group_size(pool), 0);
+    end_pool();
+    grove_await(first);
+    grove_await(second);
+    grove_await(added);
+}
+EVERYWHERE(added_twice_it_takes_one_slot)
+
 static void spawn_in_hub(grove_t *g, void *arg)
 {
     (void)g;
@@ -320,6 +379,9 @@ int main(void)
         TEST("apply_async never waits", apply_async_never_waits),
         TEST("a late apply killed in time never runs",
             a_late_apply_killed_in_time_never_runs),
+        TEST("killed with its slot a late apply never runs",
+            killed_with_its_slot_a_late_apply_never_runs),
+        TEST("added twice it takes one slot", added_twice_it_takes_one_slot),
         TEST("hub callbacks may not wait", hub_callbacks_may_not_wait),
     };
     return harness_main("pool", tests, sizeof tests / sizeof *tests);
