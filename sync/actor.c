@@ -105,7 +105,15 @@ grove_actor_t *grove_actor_new(grove_actor_fn handler, void *arg)
 
 int grove_actor_send(grove_actor_t *actor, void *message, double timeout)
 {
-    return grove_queue_put(actor->inbox, message, timeout);
+    if (timeout == 0 || grove_current() != actor->greenlet)
+        return grove_queue_put(actor->inbox, message, timeout);
+    /* Nobody else would make room. */
+    int error = blocking_begin(timeout);
+    if (error)
+        return answer(error);
+    if (grove_queue_put(actor->inbox, message, 0) == 0)
+        return 0;
+    return answer(errno == EAGAIN ? EDEADLK : errno);
 }
 
 int grove_actor_stop(grove_actor_t *actor)

@@ -42,8 +42,9 @@ GROVE_API grove_actor_t *grove_actor_new_with(
 /*
  * Puts a message into the inbox, waiting while that is full. Errors: EPIPE the actor
  * has been stopped or has ended (also while this waited); EAGAIN full, with a timeout
- * of 0; ETIMEDOUT, ECANCELED, EDEADLK, EINVAL, ENOMEM. Whenever it fails, the message
- * remains the caller's. May switch unless timeout is 0.
+ * of 0; EDEADLK (also full, and the actor itself sends with another timeout);
+ * ETIMEDOUT, ECANCELED, EINVAL, ENOMEM. Whenever it fails, the message remains the
+ * caller's. May switch unless timeout is 0.
  */
 GROVE_API int grove_actor_send(grove_actor_t *actor, void *message, double timeout);
 

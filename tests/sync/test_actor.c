@@ -137,6 +137,32 @@ static void killed_before_it_ran(void)
 }
 EVERYWHERE(killed_before_it_ran)
 
+/* Of one place. */
+static void send_twice_to_itself(grove_actor_t *actor, void *message, void *arg)
+{
+    (void)arg;
+    if (message != &values[0])
+        return;
+    CHECK_EQUAL(grove_actor_send(actor, &values[1], GROVE_FOREVER), 0);
+    CHECK_ERROR(grove_actor_send(actor, &values[2], GROVE_FOREVER), EDEADLK);
+    CHECK_ERROR(grove_actor_send(actor, &values[2], 1000), EDEADLK);
+    CHECK_ERROR(grove_actor_send(actor, &values[2], (double)NAN), EINVAL);
+    CHECK_ERROR(grove_actor_send(actor, &values[2], 0), EAGAIN);
+    grove_actor_stop(actor);
+    CHECK_ERROR(grove_actor_send(actor, &values[2], GROVE_FOREVER), EPIPE);
+}
+
+static void it_never_waits_for_itself(void)
+{
+    grove_actor_t *actor =
+        grove_actor_new_with(&anywhere, 1, send_twice_to_itself, NULL);
+
+    CHECK_EQUAL(grove_actor_send(actor, &values[0], GROVE_FOREVER), 0);
+    CHECK_EQUAL(grove_actor_join(actor, GROVE_FOREVER), 0);
+    CHECK_EQUAL(grove_actor_free(actor), 0);
+}
+EVERYWHERE(it_never_waits_for_itself)
+
 static void fail(grove_actor_t *actor, void *message, void *arg)
 {
     (void)actor;
@@ -247,6 +273,7 @@ int main(void)
         TEST(
             "a kill leaves messages to the owner", a_kill_leaves_messages_to_the_owner),
         TEST("killed before it ran", killed_before_it_ran),
+        TEST("it never waits for itself", it_never_waits_for_itself),
         TEST("a failure ends it", a_failure_ends_it),
         TEST("bad arguments", bad_arguments),
         TEST("ends race with sends", ends_race_with_sends),
