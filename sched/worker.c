@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "sched/extra.h"
+#include "sched/finish.h"
 #include "sched/fork.h"
 #include "sched/hub.h"
 #include "sched/numbers.h"
@@ -255,6 +256,9 @@ void worker_free(struct worker *worker)
 {
     int saved_errno = errno;
 
+    /* Who joins it goes on; and as it is done, a late kill of it is not taken for one
+     * of the thread that gets this struct next. */
+    greenlet_publish_end(worker->main);
     empty_queues(worker);
     if (worker->index < 0)
         hub_clear(worker->hub);

@@ -285,6 +285,44 @@ static void no_shutdown_under_a_guest(void)
 }
 EVERYWHERE(no_shutdown_under_a_guest)
 
+static grove_t *former;
+
+static void end_as_guest(void *arg)
+{
+    grove_await(must(grove_spawn(yield_and_return, arg)));
+    former = grove_retain(grove_current());
+}
+
+static void sleep_as_guest(void *arg)
+{
+    grove_await(must(grove_spawn(yield_and_return, arg)));
+    raise_flag(arg);
+    CHECK_EQUAL(grove_sleep(0.005), 0);
+}
+
+static void *kill_former(void *entered)
+{
+    until(entered);
+    CHECK_EQUAL(grove_kill(former, GROVE_FOREVER), 0);
+    return NULL;
+}
+
+/* Whatever is done to it afterwards does not reach the next guest, which is in the same
+ * place. */
+static void the_main_greenlet_ends_with_its_thread(void)
+{
+    _Atomic(int) entered = 0;
+
+    in_thread(end_as_guest, NULL);
+    CHECK(grove_ready(former) && grove_successful(former));
+    CHECK_EQUAL(grove_join(former, GROVE_FOREVER), 0);
+    grove_t *killer = must(grove_go(kill_former, &entered));
+    in_thread(sleep_as_guest, &entered);
+    grove_await(killer);
+    grove_release(former);
+}
+EVERYWHERE(the_main_greenlet_ends_with_its_thread)
+
 int main(void)
 {
     static const struct harness_test tests[] = {
@@ -298,6 +336,8 @@ int main(void)
         TEST("a crowd of threads", a_crowd_of_threads),
         TEST("exit ends a guest", exit_ends_a_guest),
         TEST("no shutdown under a guest", no_shutdown_under_a_guest),
+        TEST("the main greenlet ends with its thread",
+            the_main_greenlet_ends_with_its_thread),
     };
     return harness_main("guest", tests, sizeof tests / sizeof *tests);
 }
