@@ -166,8 +166,8 @@ GROVE_API int grove_link(grove_t *g, void (*fn)(grove_t *g, void *arg), void *ar
 GROVE_API int grove_unlink(grove_t *g, void (*fn)(grove_t *g, void *arg), void *arg);
 
 /* The running greenlet. On a thread with a hub but outside any greenlet, that
- * thread's main greenlet; NULL on other threads and in hub callbacks. No new
- * reference. */
+ * thread's main greenlet, which ends with the thread or the runtime; NULL on other
+ * threads and in hub callbacks. No new reference. */
 GROVE_API grove_t *grove_current(void);
 
 /* Its name; valid as long as the reference. */

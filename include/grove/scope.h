@@ -48,8 +48,9 @@ typedef struct {
 /*
  * Opens a scope for the calling greenlet, which has to close it. If it ends without, by
  * grove_exit, grove_fail or a return, the scope is cancelled and waited for then; a
- * thread that isn't a worker does that when it ends. Before the main greenlet calls
- * grove_shutdown it has to close its scopes.
+ * thread that isn't a worker does that when it ends. From then on nobody may use the
+ * grove_scope_t, not even a grove_defer from before the open. Before the main greenlet
+ * calls grove_shutdown it has to close its scopes.
  *
  * Errors: the error of the scope around it, if that is cancelled; EINVAL unknown mode;
  * ENOMEM; EPERM in a hub callback. Never switches. Not from signal handlers.
