@@ -15,7 +15,7 @@
 #include "sched/scheduler.h"
 #include "sched/timeouts.h"
 
-void (*locals_end)(void *locals);
+void (*locals_end)(void **locals);
 int (*locals_inherit)(void **locals);
 
 void greenlet_clean_up(struct grove *greenlet)
@@ -34,9 +34,7 @@ void greenlet_clean_up(struct grove *greenlet)
             function(arg);
             continue;
         }
-        void *locals = activation->locals;
-        activation->locals = NULL;
-        locals_end(locals);
+        locals_end(&activation->locals);
     }
     timeouts_stop_all(greenlet);
 }

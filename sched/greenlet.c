@@ -206,7 +206,7 @@ void greenlet_end_unrun(struct grove *greenlet, int error)
     void *locals = extra ? take_locals(extra) : NULL;
 
     if (locals)
-        locals_end(locals);
+        locals_end(&locals);
     greenlet->value = error == ECANCELED ? GROVE_KILLED : NULL;
     greenlet->error = error == ECANCELED ? 0 : error;
     greenlet_publish_end(greenlet);

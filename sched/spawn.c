@@ -385,7 +385,7 @@ static void end_inherited(void *locals)
 {
     int error = errno;
 
-    locals_end(locals);
+    locals_end(&locals);
     errno = error;
 }
 

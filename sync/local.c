@@ -36,28 +36,25 @@ static __thread void *thread_locals __attribute__((tls_model("initial-exec")));
 static pthread_key_t thread_end;
 static bool thread_end_exists;
 
-/* Runs in the greenlet that ends, which may set some anew: then this is called again.
- */
-static void table_end(void *locals)
+/* A value is out of the table before it is destroyed, so that a destructor may end the
+ * greenlet anew: the next call goes on with the rest. It may also set some. */
+static void table_end(void **locals)
 {
-    struct table *table = locals;
+    struct table *table;
 
-    for (uint32_t i = table->count; i > 0; i--) {
-        const struct entry *entry = &table->entries[i - 1];
-        if (entry->value && entry->destructor)
-            entry->destructor(entry->value);
+    while ((table = *locals) && table->count > 0) {
+        struct entry last = table->entries[--table->count];
+        if (last.value && last.destructor)
+            last.destructor(last.value);
     }
+    *locals = NULL;
     free(table);
 }
 
 static void thread_table_end(void *unused)
 {
     (void)unused;
-    while (thread_locals) {
-        void *locals = thread_locals;
-        thread_locals = NULL;
-        table_end(locals);
-    }
+    table_end(&thread_locals);
 }
 
 static void **table_of_caller(void)
@@ -146,7 +143,7 @@ static int table_inherit(void **locals)
         int error = from.copy && from.value ? inherit(&made, from) : 0;
         if (error) {
             if (made)
-                table_end(made);
+                table_end(&made);
             return answer(error);
         }
     }

@@ -20,7 +20,8 @@ typedef struct {
 /*
  * [destructor] (NULL: none) is called with each value that isn't NULL when the greenlet
  * it belongs to ends, by that greenlet, the last set first; of a thread, when that
- * ends.
+ * ends. One that ends the greenlet itself (grove_fail) keeps none of the others from
+ * being called.
  */
 /* clang-format off */
 #define GROVE_LOCAL_INIT(destructor) {(destructor), 0, NULL}
@@ -30,10 +31,10 @@ typedef struct {
  * The same for a variable that a greenlet spawned with grove_attr_t.inherit_locals gets
  * from the one that spawns it; no other spawn inherits anything. The value there is
  * what copy(value) returns, called by the spawn for each value that isn't NULL, in the
- * order in which they were first set. NULL with errno set fails the spawn; with errno 0
- * the new greenlet begins without one. The copies are destroyed like any value, also of
- * a greenlet that is killed before it ran: then by whoever ends it, where the
- * destructor must not block.
+ * order in which they were first set; it must neither block nor end the greenlet. NULL
+ * with errno set fails the spawn; with errno 0 the new greenlet begins without one. The
+ * copies are destroyed like any value, also of a greenlet that is killed before it ran:
+ * then by whoever ends it, where the destructor must not block.
  */
 /* clang-format off */
 #define GROVE_LOCAL_INIT_INHERITED(destructor, copy) {(destructor), 0, (copy)}

@@ -278,10 +278,13 @@ static void only_greenlets_defer(void)
 }
 EVERYWHERE(only_greenlets_defer)
 
-static void end_of_locals(void *locals)
+static void end_of_locals(void **locals)
 {
-    note(locals);
-    if (locals == (void *)5) /* once more, as a destructor that sets another */
+    void *ended = *locals;
+
+    *locals = NULL;
+    note(ended);
+    if (ended == (void *)5) /* once more, as a destructor that sets another */
         worker_self->current->activation->locals = (void *)6;
     grove_yield();
 }
@@ -295,7 +298,7 @@ static void *with_locals(void *arg)
 
 static void locals_end_after_the_defers(void)
 {
-    void (*before)(void *) = locals_end;
+    void (*before)(void **) = locals_end;
 
     locals_end = end_of_locals;
     traced = 0;

@@ -72,6 +72,35 @@ static void destructors_run_in_reverse(void)
 }
 EVERYWHERE(destructors_run_in_reverse)
 
+static void note_order_and_fail(void *value)
+{
+    note_order(value);
+    grove_fail(EDOM, "in a destructor");
+}
+
+static grove_local_t failing = GROVE_LOCAL_INIT(note_order_and_fail);
+
+static void *set_failing(void *arg)
+{
+    CHECK_EQUAL(grove_local_set(&ordered[0], (void *)1), 0);
+    CHECK_EQUAL(grove_local_set(&failing, (void *)2), 0);
+    CHECK_EQUAL(grove_local_set(&ordered[1], (void *)3), 0);
+    return arg;
+}
+
+static void a_destructor_that_fails_leaves_none_out(void)
+{
+    destroyed = 0;
+    grove_t *greenlet = must(grove_go(set_failing, NULL));
+    CHECK_EQUAL(grove_join(greenlet, GROVE_FOREVER), 0);
+    CHECK_EQUAL(destroyed, 3);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQUAL(order[i], 3 - i);
+    CHECK_EQUAL(grove_error(greenlet), EDOM);
+    grove_release(greenlet);
+}
+EVERYWHERE(a_destructor_that_fails_leaves_none_out)
+
 static void *set_many(void *arg)
 {
     grove_local_t many[LOCALS];
@@ -260,6 +289,8 @@ int main(void)
     static const struct harness_test tests[] = {
         TEST("each greenlet has its own", each_greenlet_has_its_own),
         TEST("destructors run in reverse", destructors_run_in_reverse),
+        TEST("a destructor that fails leaves none out",
+            a_destructor_that_fails_leaves_none_out),
         TEST("many locals are told apart", many_locals_are_told_apart),
         TEST("a thread has its own", a_thread_has_its_own),
         TEST("locals are inherited by opt-in", locals_are_inherited_by_opt_in),
