@@ -23,7 +23,7 @@
  * greenlet, lies inside. A cancel reaches at once all that lie inside, on whatever
  * worker, whoever in between computes; and their deadlines are at most the outer's.
  *
- * Errors that all but the opener's calls share: EINVAL no scope is open there.
+ * All calls fail with EINVAL when NULL stands in the place of a scope.
  */
 #ifndef GROVE_SCOPE_H
 #define GROVE_SCOPE_H
