@@ -461,11 +461,14 @@ void grove_threadpool_free(grove_threadpool_t *pool)
 
     if (!pool)
         return;
+    /* A thread that ends is without work, but wakes the caller: no deadlock. */
+    helpers_work_begins();
     grove_event_clear(&pool->gone);
     while (!end_threads(pool)) {
         wait_through(wait_until_gone, pool);
         grove_event_clear(&pool->gone);
     }
+    helpers_work_ends();
     unlist(pool);
     pthread_mutex_destroy(&pool->lock);
     free(pool);

@@ -456,8 +456,29 @@ static int deadlock_with_pool(void)
     return wait_for_never() == EDEADLK ? 42 : 4;
 }
 
+static void *use_and_free(void *arg)
+{
+    for (size_t i = harness_rounds(100); i > 0; i--) {
+        grove_threadpool_t *pool = grove_threadpool_new(1);
+        grove_result_t *result = grove_threadpool_spawn(pool, note, NULL);
+        grove_result_wait(result, GROVE_FOREVER);
+        grove_threadpool_free(pool);
+        grove_threadpool_release(result);
+    }
+    return arg;
+}
+
+/* All greenlets wait, the last of them for idle threads to end. */
+static int no_deadlock_with_freed_pool(void)
+{
+    grove_init(&(grove_config_t){.workers = 1, .report = GROVE_REPORT_OFF});
+    grove_t *g = grove_spawn(use_and_free, NULL);
+    return grove_join(g, GROVE_FOREVER) == 0 ? 42 : 1;
+}
+
 static void deadlocks_are_found_beside_a_pool(void)
 {
+    CHECK_EQUAL(status_of(no_deadlock_with_freed_pool), 42);
     CHECK_EQUAL(status_of(deadlock_with_pool), 42);
     CHECK_EQUAL(status_of(deadlock_after_pool), 42);
 }
