@@ -13,7 +13,8 @@
  * and timeouts. The caller itself runs no body but has the whole range run as one more
  * half, so that all bodies run alike and a failing one never ends the caller.
  *
- *   loop      constant, but error: set once by compare-and-swap, read by all
+ *   loop      constant, but error: set once by compare-and-swap, read by all; and
+ *             interrupt: set by any, read by all
  *   half      its offerer until grove_go and after the end, else who runs it
  */
 #include <grove/parallel.h>
@@ -39,7 +40,8 @@ struct loop {
     void *arg;
     size_t size; /* of an accumulator; 0: body, not fold */
     const void *neutral;
-    _Atomic(int) error; /* not 0: no further piece is begun */
+    _Atomic(int) error;     /* not 0: no further piece is begun */
+    _Atomic(int) interrupt; /* not 0: of the caller; bodies are killed with it */
 };
 
 struct half {
@@ -97,9 +99,20 @@ static int half_join(void *arg)
         return 0;
     int error = errno;
     loop_stop(half->loop, error);
+    atomic_store_explicit(&half->loop->interrupt, error, memory_order_relaxed);
     grove_kill_with(half->greenlet, error, 0);
     errno = error;
     return -1;
+}
+
+/* A body of the offerer's may have cleared the kill that was to be passed on. */
+static void half_wait(struct half *half)
+{
+    int error = atomic_load_explicit(&half->loop->interrupt, memory_order_relaxed);
+
+    if (error)
+        grove_kill_with(half->greenlet, error, 0);
+    wait_through(half_join, half);
 }
 
 /* The defer of a half's offerer, for a body that ends the greenlet before its time. */
@@ -109,7 +122,7 @@ static void half_abandon(void *arg)
     int error = worker_self->current->error;
 
     loop_stop(half->loop, error ? error : ECANCELED);
-    wait_through(half_join, half);
+    half_wait(half);
     grove_release(half->greenlet);
     half_destroy(half);
 }
@@ -136,7 +149,7 @@ static grove_t *half_go(struct half *half)
 /* Waits for its end. False: there was no memory for its stack, and nothing is done. */
 static bool half_finish(struct half *half)
 {
-    wait_through(half_join, half);
+    half_wait(half);
     int error = grove_error(half->greenlet);
     grove_release(half->greenlet);
     if (!half->begun && error == ENOMEM)

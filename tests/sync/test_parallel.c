@@ -419,6 +419,34 @@ static void a_kill_of_the_caller_ends_the_bodies(void)
 }
 EVERYWHERE(a_kill_of_the_caller_ends_the_bodies)
 
+static void block_and_go_on(size_t begin, size_t end, void *arg)
+{
+    block(begin, end, arg);
+    CHECK_EQUAL(grove_kill_clear(), *(int *)arg);
+}
+
+static void *block_in_stubborn_loop(void *arg)
+{
+    CHECK_ERROR(grove_parallel_for(0, 100, 1, block_and_go_on, arg), *(int *)arg);
+    CHECK_EQUAL(atomic_load(&inside), 0);
+    return NULL;
+}
+
+/* A body that goes on in spite of its kill keeps it from no other. */
+static void bodies_that_clear_their_kill_spare_no_other(void)
+{
+    int error = EOWNERDEAD;
+
+    atomic_store(&waiting, 0);
+    grove_t *g = must(grove_go(block_in_stubborn_loop, &error));
+    while (atomic_load(&waiting) < grove_worker_count())
+        grove_yield();
+    CHECK_EQUAL(grove_kill_with(g, error, GROVE_FOREVER), 0);
+    CHECK(never.waiters_.first_ == NULL);
+    grove_release(g);
+}
+EVERYWHERE(bodies_that_clear_their_kill_spare_no_other)
+
 static void a_timeout_of_the_caller_ends_the_bodies(void)
 {
     int error = ETIMEDOUT;
@@ -553,6 +581,8 @@ int main(void)
         TEST("a failed reduction has no result", a_failed_reduction_has_no_result),
         TEST("a kill of the caller ends the bodies",
             a_kill_of_the_caller_ends_the_bodies),
+        TEST("bodies that clear their kill spare no other",
+            bodies_that_clear_their_kill_spare_no_other),
         TEST("a timeout of the caller ends the bodies",
             a_timeout_of_the_caller_ends_the_bodies),
         TEST("a killed greenlet begins none", a_killed_greenlet_begins_none),
